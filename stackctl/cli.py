@@ -240,7 +240,7 @@ def down(stack: StackName = DEFAULT_STACK) -> None:
 @app.command()
 def policy(stack: StackName = DEFAULT_STACK) -> None:
     """Check what `up` would create against the policies of infra/policy."""
-    from stackctl.operations.policies import check
+    from stackctl.operations.policy_check import check
 
     with running(make_command("policy", stack)):
         check(Stack.open(stack))

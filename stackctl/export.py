@@ -13,8 +13,8 @@ from pathlib import Path
 
 from infra.drivers.files import write_private
 from infra.yaml_writer import to_yaml
-from stackctl.backend import FOLDER
 from stackctl.errors import StackError
+from stackctl.state_backend import FOLDER
 
 
 def failover_note(variables: Mapping[str, str]) -> str:

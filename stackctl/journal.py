@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from infra.drivers.files import write_private
-from stackctl.backend import FOLDER
+from stackctl.state_backend import FOLDER
 
 
 def _now() -> str:

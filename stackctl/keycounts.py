@@ -16,7 +16,7 @@ from typing import Any
 
 from infra.drivers.files import unused_timestamp_name, write_private
 from infra.drivers.topology.cluster import SLOTS
-from stackctl.backend import FOLDER
+from stackctl.state_backend import FOLDER
 
 ALL_SLOTS = f"0-{SLOTS - 1}"
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import psutil
 
-from stackctl.backend import FOLDER
 from stackctl.errors import StackError
+from stackctl.state_backend import FOLDER
 
 EXIT_TIMEOUT_SECONDS = 5.0
 """How long a process may take to end."""

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from infra.outputs import CLOUDS, ENDPOINT, PENDING_UPDATES
-from stackctl import backend, pulumi_cli, pulumi_command
+from stackctl import pulumi_cli, pulumi_command, state_backend
 from stackctl.engine_events import UpdateEvents
 from stackctl.errors import StackError, UpdateError
 
@@ -30,7 +30,7 @@ DRY_RUN_OPTIONS = ("--refresh", "--diff", "--suppress-progress")
 
 _FIXES = {
     "passphrase": "set PULUMI_CONFIG_PASSPHRASE_FILE to the file that the stack was made with "
-    f"(the project's own is {backend.FOLDER}/passphrase)",
+    f"(the project's own is {state_backend.FOLDER}/passphrase)",
     "no stack named": "make up STACK=<name>",
     "not a valid stack name": "letters, digits, hyphens, underscores and dots: make up STACK=dev",
 }
@@ -50,7 +50,8 @@ class Stack:
         Raises:
             StackError: there is no Pulumi CLI.
         """
-        return cls(name, backend.environment(root, pulumi_cli.find()), root, backend.is_local(os.environ, root))
+        environment = state_backend.environment(root, pulumi_cli.find())
+        return cls(name, environment, root, state_backend.is_local(os.environ, root))
 
     def up(self) -> bool:
         """Create the stack or update it to its configuration; True if anything changed.
@@ -280,7 +281,7 @@ class Stack:
 
     def _remove_stale_locks(self) -> None:
         if self.has_own_backend:
-            backend.remove_stale_locks(self.root, self.name)
+            state_backend.remove_stale_locks(self.root, self.name)
 
     def query(self, *arguments: str) -> str:
         """Run a short `pulumi` command in the project and return its output.

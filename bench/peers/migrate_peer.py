@@ -41,10 +41,10 @@ def plain(source: str, target: str) -> None:
 
 def valkeykit(source: str, target: str, figures: dict[str, float]) -> None:
     from valkeykit_ops.migrate import endpoints
+    from valkeykit_ops.migrate.migration_run import Migration
     from valkeykit_ops.migrate.migration_server import MigrationServer
     from valkeykit_ops.migrate.options import Options
     from valkeykit_ops.migrate.progress import LogLines, ProgressReporter
-    from valkeykit_ops.migrate.run import Migration
     from valkeykit_ops.migrate.state import MigrationState
 
     stages: dict[str, float] = {}

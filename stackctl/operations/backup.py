@@ -18,13 +18,13 @@ from valkeykit.url import Node
 from infra.drivers import drill
 from infra.drivers.files import unused_timestamp_name
 from infra.drivers.processes.folder import BACKUPS
-from infra.drivers.topology.executor import wait_until
+from infra.drivers.topology.node_executor import wait_until
 from infra.outputs import ENDPOINT
 from infra.providers import docker as containers
 from stackctl import admin_clients, managed_services
-from stackctl.backend import FOLDER
 from stackctl.errors import StackError
 from stackctl.stack import Stack
+from stackctl.state_backend import FOLDER
 
 SAVE_TIMEOUT_SECONDS = 900.0
 

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from infra.outputs import CLOUDS
-from stackctl import backend, export, journal, keycounts
+from stackctl import export, journal, keycounts, state_backend
 from stackctl.messages import show
 from stackctl.stack import Stack
 
@@ -21,7 +21,7 @@ def destroy(stack: Stack) -> None:
         StackError: there is no such stack, or Pulumi failed.
     """
     configuration = stack.configuration()
-    data = stack.root / (configuration.get("dataDir") or f"{backend.FOLDER}/{stack.name}")
+    data = stack.root / (configuration.get("dataDir") or f"{state_backend.FOLDER}/{stack.name}")
     stack.down()
     export.forget(stack.root, stack.name)
     keycounts.forget(stack.root, stack.name)

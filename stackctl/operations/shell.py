@@ -6,7 +6,7 @@ import os
 import shlex
 from collections.abc import Iterator
 
-from stackctl import backend, pulumi_cli
+from stackctl import pulumi_cli, state_backend
 from stackctl.stack import PROJECT
 
 
@@ -16,6 +16,6 @@ def exports() -> Iterator[str]:
     Raises:
         StackError: there is no Pulumi CLI.
     """
-    for name, value in backend.environment(PROJECT, pulumi_cli.find()).items():
+    for name, value in state_backend.environment(PROJECT, pulumi_cli.find()).items():
         if os.environ.get(name) != value:
             yield f"export {name}={shlex.quote(value)}"

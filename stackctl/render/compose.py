@@ -16,7 +16,7 @@ from infra.drivers.docker.plan import DeploymentPlan, port_count
 from infra.settings import StackSettings
 from infra.targets.docker import planning
 from stackctl.errors import StackError
-from stackctl.render import variables
+from stackctl.render import variables_file
 from stackctl.render.rendered_folder import RenderedFolder
 
 UNSUPPORTED_KEYS = {
@@ -55,10 +55,10 @@ def write(settings: StackSettings, folder: RenderedFolder) -> str:
     shutil.copy(deployment_files.SERVICES, folder.path)
     _write_readable(folder.path / "compose.yaml", compose.to_text(compose.render(plan, f"./{CONF}")))
     if plan.exporter:
-        _write_readable(folder.path / "prometheus.json", variables.as_json(exporter.targets(plan)))
+        _write_readable(folder.path / "prometheus.json", variables_file.as_json(exporter.targets(plan)))
     endpoint = planning.create_endpoint(settings, plan.ports, [0], settings.version, secrets.ca)
     sentinels = [Node(plan.host, sentinel.port) for sentinel in plan.sentinels]
-    variables.write(folder.path, endpoint, secrets, sentinels)
+    variables_file.write(folder.path, endpoint, secrets, sentinels)
     return _next_steps(folder, plan, renewed=folder.renewed(secrets))
 
 
@@ -98,4 +98,4 @@ def _next_steps(folder: RenderedFolder, plan: DeploymentPlan, *, renewed: bool) 
     if plan.backups.is_scheduled:
         steps.insert(0, f"once, where the engine is: install -d -o 999 -g 999 -m 700 "
                         f"{plan.backups.folder} {plan.backups.folder}/{plan.project}")  # fmt: skip
-    return "\n".join([*steps, f"URLs and passwords: {folder.path / variables.FILE}"])
+    return "\n".join([*steps, f"URLs and passwords: {folder.path / variables_file.FILE}"])

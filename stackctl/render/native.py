@@ -15,7 +15,7 @@ from infra.drivers.files import write_private
 from infra.settings import StackSettings
 from infra.targets.docker import planning
 from stackctl.errors import StackError
-from stackctl.render import variables
+from stackctl.render import variables_file
 from stackctl.render.rendered_folder import RenderedFolder
 
 UNSUPPORTED_KEYS = {
@@ -49,7 +49,7 @@ def write(settings: StackSettings, folder: RenderedFolder) -> str:
     for file in (path for path in PACKAGE_FILES.iterdir() if path.is_file()):
         shutil.copy(file, folder.path)
     endpoint = planning.create_endpoint(settings, plan.ports, [0], settings.version, secrets.ca)
-    variables.write(folder.path, endpoint, secrets)
+    variables_file.write(folder.path, endpoint, secrets)
     install, env = folder.path / "install", folder.path / "env"
     return f"as root, on the machine with the package: {shlex.quote(str(install))}\nURLs and passwords: {env}"
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.clients.registry import HERE
+from tests.clients.client_libraries import HERE
 from tests.support import installs
 from tests.support.installs import Installation, Step
 

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterator, Mapping
 
 from stackctl.stack import PROJECT
+from tests.clients.client_libraries import CLIENTS, TOPOLOGIES, ClientLibrary
 from tests.clients.languages import LANGUAGES
-from tests.clients.registry import CLIENTS, TOPOLOGIES, ClientLibrary
 
 FILE = PROJECT / "docs" / "clients.md"
 HOW = "run: make test ONLY=clients; make test ONLY=clients TLS=1; python -m tests.clients.page"

@@ -11,8 +11,8 @@ import redis
 from valkeykit.connection import connect
 
 from tests.clients import page
+from tests.clients.client_libraries import CLIENTS, ClientLibrary
 from tests.clients.languages import LANGUAGES
-from tests.clients.registry import CLIENTS, ClientLibrary
 from tests.support.deployments import Application
 
 PROGRAM_TIMEOUT_SECONDS = 120

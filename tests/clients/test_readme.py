@@ -13,8 +13,8 @@ import pytest
 from valkeykit.connection import connect
 
 from stackctl.stack import PROJECT
+from tests.clients.client_libraries import HERE
 from tests.clients.languages import LANGUAGES
-from tests.clients.registry import HERE
 from tests.support import checkout
 from tests.support.deployments import Application
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 import redis
 
 from harness.docker import DeploymentHarness
-from infra.drivers.topology.executor import CommandRejectedError, NodeAddress, wait_until
+from infra.drivers.topology.node_executor import CommandRejectedError, NodeAddress, wait_until
 from tests.docker import damage
 
 KEYS = 300

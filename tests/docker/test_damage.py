@@ -18,7 +18,7 @@ from typing import Literal
 import pytest
 
 from harness.docker import DeploymentHarness, make_spec, running
-from infra.drivers.topology.executor import info, wait_until
+from infra.drivers.topology.node_executor import info, wait_until
 from infra.hardening import Topology
 from tests.docker import damage
 from tests.docker.damage import ANY, OF_CLUSTER

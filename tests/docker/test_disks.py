@@ -12,7 +12,7 @@ from valkeykit.errors import ValkeykitError
 
 from harness.docker import NEW, OLD, DeploymentHarness, make_spec, running
 from infra.drivers.docker import driver
-from infra.drivers.topology.executor import wait_until
+from infra.drivers.topology.node_executor import wait_until
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
 from tests.docker import damage

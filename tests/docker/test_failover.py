@@ -19,7 +19,7 @@ from harness.docker import DeploymentHarness, make_spec, running
 from harness.waiting import wait_until
 from infra.drivers.docker import driver
 from infra.drivers.topology import pause
-from infra.drivers.topology.executor import info
+from infra.drivers.topology.node_executor import info
 from stackctl.availability_probe import AvailabilityProbe
 from stackctl.stack import PROJECT
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from harness.docker import DeploymentHarness, make_spec, running
-from infra.drivers.docker import executor
-from infra.drivers.topology.executor import NotRespondingError, is_reachable, wait_until
+from infra.drivers.docker import container_executor
+from infra.drivers.topology.node_executor import NotRespondingError, is_reachable, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def signal(harness: DeploymentHarness, service: str, name: str) -> None:
 
 
 def test_a_frozen_node_is_silent(harness: DeploymentHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executor, "RESPONSE_TIMEOUT_SECONDS", 2)
+    monkeypatch.setattr(container_executor, "RESPONSE_TIMEOUT_SECONDS", 2)
     signal(harness, "node-1", "STOP")
     try:
         with pytest.raises(NotRespondingError, match="node-1 doesn't respond: it has not responded for 2 s"):

@@ -12,7 +12,7 @@ from harness.docker import IMAGE, NEW
 from infra.drivers.docker.deployment_files import SCRIPTS
 from infra.drivers.docker.engine import Engine, EngineError
 from infra.drivers.topology.cluster import PLAN_SCRIPT
-from infra.drivers.topology.executor import wait_until
+from infra.drivers.topology.node_executor import wait_until
 
 PORT = 7000
 LOGIN = ' --user "$user" --tls --cacert /etc/valkey/tls/ca.crt'

@@ -13,7 +13,7 @@ from harness.waiting import wait_until
 from infra.drivers import certificates
 from infra.drivers.docker import container_health, rolling_restart
 from infra.drivers.docker.plan import Secrets
-from infra.drivers.topology.executor import is_reachable
+from infra.drivers.topology.node_executor import is_reachable
 from infra.errors import ProvisioningError
 from stackctl.availability_probe import AvailabilityProbe
 

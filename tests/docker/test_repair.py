@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from harness.docker import NEW, OLD, DeploymentHarness, make_spec, running
-from infra.drivers.docker import deployment_files, driver, executor, volumes
+from infra.drivers.docker import container_executor, deployment_files, driver, volumes
 from infra.drivers.docker import repair as repairs
 from infra.drivers.docker.engine import EngineError
 from infra.drivers.docker.repair_container import RepairContainer
-from infra.drivers.topology.executor import NodeAddress, is_reachable, wait_until
+from infra.drivers.topology.node_executor import NodeAddress, is_reachable, wait_until
 from infra.errors import ProvisioningError
 from tests.docker.test_frozen import signal
 
@@ -232,7 +232,7 @@ def test_a_healthy_node_and_unknown_names_are_refused(single: DeploymentHarness)
 
 @pytest.mark.parametrize("single", [NEW], indirect=True)
 def test_a_node_that_hangs_is_refused(single: DeploymentHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (executor, repairs):
+    for module in (container_executor, repairs):
         monkeypatch.setattr(module, "RESPONSE_TIMEOUT_SECONDS", 2)
     signal(single, "node-0", "STOP")
     try:

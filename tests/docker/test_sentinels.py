@@ -11,7 +11,7 @@ from valkeykit.endpoint import SERVICE
 from harness.docker import DeploymentHarness, make_spec, running
 from infra.drivers.docker import driver
 from infra.drivers.topology import replication
-from infra.drivers.topology.executor import NodeAddress, wait_until
+from infra.drivers.topology.node_executor import NodeAddress, wait_until
 from tests.docker import stored
 from tests.docker.stored import data_of, read, write
 from tests.docker.test_frozen import signal

@@ -15,7 +15,7 @@ import pytest
 from harness.docker import DeploymentHarness, make_spec, running
 from infra.drivers.docker import driver, roles
 from infra.drivers.docker.engine import Engine, EngineError
-from infra.drivers.topology.executor import CommandRejectedError, NotRespondingError, info, wait_until
+from infra.drivers.topology.node_executor import CommandRejectedError, NotRespondingError, info, wait_until
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
 from tests.docker import damage

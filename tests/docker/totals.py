@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from bench.report import Row, at_most
-from tests.support.recorded import RecordedTotals
+from tests.support.recorded_totals import RecordedTotals
 
 ROUNDS = int(os.environ.get("ROUNDS", "10"))
 

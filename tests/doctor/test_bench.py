@@ -11,7 +11,7 @@ import pytest
 from valkeykit.errors import ConfigurationError
 from valkeykit.settings import resolve_settings
 from valkeykit_ops.bench.benchmark_plan import BenchPlan, limit_of
-from valkeykit_ops.bench.run import PREFIX, TTL_SECONDS, Bench
+from valkeykit_ops.bench.load_run import PREFIX, TTL_SECONDS, Bench
 
 from harness import servers
 from harness.endpoints.faulty import MEMORY_LIMIT

@@ -18,7 +18,7 @@ import yaml
 from valkeykit.connection import connect
 
 from harness.project import Project
-from infra.drivers.topology.executor import wait_until
+from infra.drivers.topology.node_executor import wait_until
 from stackctl import config_change, journal
 from stackctl.errors import StackError, UpdateError
 from stackctl.journal import JournalEntry

@@ -6,7 +6,7 @@ import pytest
 
 from harness.project import Project, link_policies
 from stackctl.errors import StackError
-from stackctl.operations import policies
+from stackctl.operations import policy_check
 from stackctl.stack import PROJECT
 
 
@@ -22,7 +22,7 @@ def test_a_stack_of_this_project_keeps_every_policy(project: Project, capfd: pyt
     project.configure(environment="prod")
     project.stack.up()
     capfd.readouterr()
-    policies.check(project.stack)
+    policy_check.check(project.stack)
     assert "✅ valkey@" in capfd.readouterr().out
 
 
@@ -31,7 +31,7 @@ def test_a_violation_ends_the_update_before_anything_is_made(
 ) -> None:
     project.configure(environment="prod", finalSnapshot="false")
     with pytest.raises(StackError):
-        policies.check(project.stack)
+        policy_check.check(project.stack)
     assert "pulumi config set finalSnapshot true" in capfd.readouterr().out
     up = project.pulumi("up", "--yes", "--policy-pack", str(project.root / "infra" / "policy" / "pack"))
     assert up.returncode != 0

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from valkeykit.endpoint import Endpoint
 from valkeykit.queue.worker.prefetch import POLL_BLOCK_SECONDS
-from valkeykit.queue.worker.run import RELEASE_GRACE_SECONDS
+from valkeykit.queue.worker.worker_run import RELEASE_GRACE_SECONDS
 from valkeykit.url import Node
 
 from stackctl import export

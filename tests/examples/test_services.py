@@ -11,7 +11,7 @@ import pytest
 from harness.ports import free_port
 from infra.drivers.waiting import until
 from stackctl.stack import PROJECT
-from tests.examples.service import ask, running
+from tests.examples.running_program import ask, running
 from tests.support import installs
 
 EXAMPLES = PROJECT / "examples"

@@ -27,7 +27,7 @@ ROUNDS = int(os.environ.get("ROUNDS", "10"))
 WAIT_SECONDS = 120.0
 """Seconds in which everything must have been done after the last fault."""
 
-CURRENT = ("-m", "tests.faults.app")
+CURRENT = ("-m", "tests.faults.recording_worker")
 NEXT = ("-m", "tests.faults.next_version", "work")
 """Workers of this version, and of the next one."""
 

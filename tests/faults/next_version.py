@@ -93,10 +93,10 @@ def produce(path: str) -> None:
 
 
 def work() -> None:
-    from tests.faults import app  # after the changes
+    from tests.faults import recording_worker  # after the changes
 
-    app.queue.handler(app.fresh)
-    app.main()
+    recording_worker.queue.handler(recording_worker.fresh)
+    recording_worker.main()
 
 
 if __name__ == "__main__":

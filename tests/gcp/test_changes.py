@@ -13,7 +13,7 @@ from harness.cloud.gcp import answers, service
 from harness.cloud.gcp.accepted import POLICY, POOL
 from harness.cloud.gcp.configurations import FURTHER, KEY, MEMBERS, MINIMAL, SHARED
 from harness.cloud.stack import CloudStack
-from infra.targets.gcp.changes import ALLOW_REPLACEMENT, REPLACED_ON_CHANGES
+from infra.targets.gcp.instance_protection import ALLOW_REPLACEMENT, REPLACED_ON_CHANGES
 from stackctl.stack import PROJECT
 from tests.cloud.change_scenarios import Scenario, ScenarioRunner, assert_documented, steps_between
 from tests.gcp.recorded import DeployedGcp

@@ -11,7 +11,7 @@ from valkeykit.endpoint import Endpoint
 from valkeykit.url import parse
 
 from harness.cloud.config_strategies import Configuration
-from harness.cloud.gcp import answers, project
+from harness.cloud.gcp import answers, fresh_project
 from harness.cloud.gcp.configurations import FURTHER, KEY, MEMBERS, MINIMAL, SHARED
 from harness.cloud.stack import CloudStack
 from infra.targets.gcp.waiting_notes import CREATION_NOTE
@@ -144,7 +144,7 @@ def test_the_stack_s_own_network_does_not_move(stack: CloudStack, resources: Pat
 
 def test_a_fresh_project_needs_one_update(stack: CloudStack, resources: Path) -> None:
     """Nothing is enabled there yet."""
-    resources.write_text(json.dumps(project.fresh("my-project")))
+    resources.write_text(json.dumps(fresh_project.fresh("my-project")))
     stack.configure(MINIMAL | MEMBERS | {"gcp.kmsKey": KEY, "gcp.alertEmails": "ops@example.org"})
     done = stack.up()
     assert done.succeeded, done.said

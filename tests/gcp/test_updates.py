@@ -13,7 +13,7 @@ from harness.cloud.gcp import service
 from harness.cloud.gcp.configurations import MINIMAL
 from infra.errors import ProvisioningError
 from infra.outputs import STAGED_UPDATES
-from infra.targets.gcp import changes, retention, updates, waiting_notes
+from infra.targets.gcp import instance_protection, retention, updates, waiting_notes
 from infra.targets.previous_resources import PreviousResources
 from tests.gcp.recorded import INSTANCE, DeployedGcp
 
@@ -53,9 +53,9 @@ def staged(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("change", [{}, {"replicaCount": 2}, {"labels": {"a": "b"}}, LARGER])
 def test_one_field_or_a_node_type_with_its_limits_is_one_update(change: dict[str, Any]) -> None:
-    plan = changes.plan_update(existing(), BEFORE | change, "dev")
+    plan = instance_protection.plan_update(existing(), BEFORE | change, "dev")
     assert len(plan.steps) == min(1, len(change))
-    assert (plan.inputs, changes.pending(plan)) == (BEFORE | change, [])
+    assert (plan.inputs, instance_protection.pending(plan)) == (BEFORE | change, [])
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_one_field_or_a_node_type_with_its_limits_is_one_update(change: dict[str
 )
 def test_several_updates_are_rejected_with_their_order(change: dict[str, Any], fields: str, order: str) -> None:
     with pytest.raises(ProvisioningError) as caught:
-        changes.plan_update(existing(), BEFORE | change, "dev")
+        instance_protection.plan_update(existing(), BEFORE | change, "dev")
     assert fields in str(caught.value)
     assert "make up STACK=dev, which makes" in str(caught.value)
     assert str(caught.value).endswith(order)
@@ -109,11 +109,11 @@ def test_make_up_makes_one_update_after_the_other() -> None:
     made = []
     while True:
         known = remembered({"urn": "urn:a::instance", "type": INSTANCE, "inputs": inputs})
-        plan = changes.plan_update(known, desired, "dev")
+        plan = instance_protection.plan_update(known, desired, "dev")
         if not plan.steps:
             break
         made.append(updates.changed_fields(inputs, plan.inputs))
-        assert len(changes.pending(plan)) == len(plan.steps) - 1
+        assert len(instance_protection.pending(plan)) == len(plan.steps) - 1
         inputs = plan.inputs
     assert made == [["aclPolicy"], ["engineConfigs", "nodeType"], ["replicaCount"], ["engineVersion"]]
     assert inputs == desired
@@ -157,21 +157,21 @@ def test_what_an_import_adds_is_no_change() -> None:
 
 def test_a_replacement_is_one_step() -> None:
     desired = BEFORE | {"instanceId": "other", "replicaCount": 2, "labels": {}}
-    assert changes.plan_update(existing(), desired, "dev").steps == []
+    assert instance_protection.plan_update(existing(), desired, "dev").steps == []
 
 
 def test_a_failed_update_is_not_taken_for_a_success() -> None:
     with pytest.raises(ProvisioningError, match=r"update of instance failed, .* -> pulumi up --refresh"):
-        changes.plan_update(existing(initErrors=["Error 409"]), BEFORE, "dev")
+        instance_protection.plan_update(existing(initErrors=["Error 409"]), BEFORE, "dev")
 
 
 def test_a_role_ends_only_by_none() -> None:
     secondary = BEFORE | {"crossInstanceReplicationConfig": {"instanceRole": "SECONDARY"}}
     known = remembered({"urn": "a::instance", "type": INSTANCE, "inputs": secondary})
     with pytest.raises(ProvisioningError, match=r"stay a secondary .*gcp.replicationRole none"):
-        changes.plan_update(known, BEFORE, "dev")
+        instance_protection.plan_update(known, BEFORE, "dev")
     detached = BEFORE | {"crossInstanceReplicationConfig": {"instanceRole": "NONE"}}
-    assert len(changes.plan_update(known, detached, "dev").steps) == 1
+    assert len(instance_protection.plan_update(known, detached, "dev").steps) == 1
 
 
 STEPS = {
@@ -195,4 +195,4 @@ def test_the_documented_changes_are_several_updates(name: str) -> None:
 
 def test_every_field_of_the_service_is_known_to_the_plan() -> None:
     assert set(updates.KEYS) == service.MUTABLE - {"deletionPolicy"}
-    assert not set(updates.KEYS) & set(changes.REPLACING_INPUTS)
+    assert not set(updates.KEYS) & set(instance_protection.REPLACING_INPUTS)

@@ -23,7 +23,7 @@ from harness import servers, tls
 from harness.ports import HOST
 from infra.drivers.processes import ports, server
 from infra.drivers.processes.running_server import ServerSpec
-from infra.drivers.topology.executor import wait_until
+from infra.drivers.topology.node_executor import wait_until
 from stackctl.stack import PROJECT
 from tests.smoke.sockets import answers_plain_text
 from tests.smoke.subject import Subject

@@ -13,12 +13,12 @@ from typing import Any
 from valkeykit_ops.migrate import endpoints
 from valkeykit_ops.migrate import reverse as backwards
 from valkeykit_ops.migrate.cut_over_step import CutOver
+from valkeykit_ops.migrate.migration_run import Migration
 from valkeykit_ops.migrate.migration_server import MigrationServer
 from valkeykit_ops.migrate.options import Options
 from valkeykit_ops.migrate.preflight import MigrationPlan
 from valkeykit_ops.migrate.progress import LogLines, ProgressReporter
 from valkeykit_ops.migrate.report import MigrationReport
-from valkeykit_ops.migrate.run import Migration
 from valkeykit_ops.migrate.state import MigrationState
 
 from harness import binaries, servers

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from valkeykit_ops.migrate import glob
 from valkeykit_ops.migrate.cut_over_step import CutOver
+from valkeykit_ops.migrate.migration_run import CLEAN_END
 from valkeykit_ops.migrate.options import Options, Scope
 from valkeykit_ops.migrate.ownership import scratch_prefix
-from valkeykit_ops.migrate.run import CLEAN_END
 from valkeykit_ops.migrate.safety import UnsafeOperationError
 from valkeykit_ops.migrate.state import MigrationState
 

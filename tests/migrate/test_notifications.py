@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from valkeykit_ops.migrate import run
+from valkeykit_ops.migrate import migration_run
 from valkeykit_ops.migrate.options import Options
 from valkeykit_ops.migrate.run_context import StoppedError
 from valkeykit_ops.migrate.silent_commands import FLUSHES, SILENT_BEFORE_6_2, SILENT_COMMANDS
@@ -43,7 +43,7 @@ def test_the_commands_that_send_no_notification(version: str, tmp_path: Path) ->
 def test_a_copy_follows_positions_of_groups(
     old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "GROUPS_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(migration_run, "GROUPS_INTERVAL_SECONDS", 0.0)
     ours.config_set("notify-keyspace-events", "AKE")
     ours.set("a", 1)
     ours.xadd("stream", {"f": 1}, id="1-1")

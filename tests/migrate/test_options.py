@@ -123,7 +123,7 @@ def test_a_slow_source_is_spared(
     harness.migrate(old.url, new.url, state)
     usual = _scans(ours)
     theirs.flushall()
-    monkeypatch.setattr("valkeykit_ops.migrate.run.LatencyMonitor", EarlyLatencyMonitor)
+    monkeypatch.setattr("valkeykit_ops.migrate.migration_run.LatencyMonitor", EarlyLatencyMonitor)
     assert harness.migrate(
         old.url, new.url, state.with_name("other"), max_latency=0.001
     ).complete  # no PING is that fast

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.report import Row, at_most
-from tests.support.recorded import RecordedTotals
+from tests.support.recorded_totals import RecordedTotals
 
 if TYPE_CHECKING:
     from tests.operations.rounds import Round

@@ -9,7 +9,7 @@ import pytest
 from bench import page, report
 from bench.report import at_least, at_most
 from tests.docker.totals import DamageTotals
-from tests.support import recorded
+from tests.support import recorded_totals
 
 
 def test_the_page_is_made_of_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,9 +24,9 @@ def test_the_page_is_made_of_the_rows(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_totals_of_several_runs_are_added_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorded, "FOLDER", tmp_path)
+    monkeypatch.setattr(recorded_totals, "FOLDER", tmp_path)
     for number, seconds in enumerate((2.5, 1.5)):
-        monkeypatch.setattr(recorded, "_RUN", f"run-{number}")
+        monkeypatch.setattr(recorded_totals, "_RUN", f"run-{number}")
         run = DamageTotals(longest_make_up=seconds)
         for lost in (0, number):
             run.add("cluster primary, empty", 10, 20, lost)
@@ -40,7 +40,7 @@ def test_totals_of_several_runs_are_added_up(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_case_of_many_rounds_has_a_row_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorded, "FOLDER", tmp_path)
+    monkeypatch.setattr(recorded_totals, "FOLDER", tmp_path)
     run = DamageTotals()
     for case, rounds in (("cluster primary, empty", 60), ("cluster primary, cut", 2), ("replicated replica, cut", 1)):
         for _ in range(rounds):

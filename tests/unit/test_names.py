@@ -1,4 +1,4 @@
-"""Names and words: public class names are unique, and the text of the program uses the field's terms."""
+"""Names and words: one meaning for each name, and the field's terms in the text of the program."""
 
 from __future__ import annotations
 
@@ -46,6 +46,56 @@ PACKAGES = ("infra", "stackctl", "client/valkeykit", "client/ops/valkeykit_ops",
 PRODUCT = ("infra/", "stackctl/", "client/valkeykit/", "client/ops/valkeykit_ops/")
 """Packages in which a constant's name has one value."""
 
+SHARED_MODULE_NAMES = {
+    "alerts": "alerts of monitoring",
+    "base": "what the synchronous and the asyncio class of a package share",
+    "cache": "the cache",
+    "cli": "a command line",
+    "cluster": "a cluster of Valkey",
+    "compose": "the compose file",
+    "credentials": "what a client or a server authenticates with",
+    "docker": "deployments of the docker target",
+    "doctor": "the command `valkeykit doctor`",
+    "effects": "requests of I/O that an operation yields, for synchronous and asyncio code",
+    "endpoints": "where servers are reached",
+    "errors": "the errors of a package",
+    "harness": "what the tests of a suite run",
+    "images": "Docker images",
+    "latency": "measured latency",
+    "migrate": "the command `valkeykit migrate`",
+    "operations": "the operations of a class, as effects",
+    "page": "a generated page of the docs",
+    "parameters": "parameters of the engine",
+    "permissions": "permissions of an ACL user",
+    "persistence": "persistence of data",
+    "ports": "ports of servers on this machine",
+    "preflight": "checks before anything changes",
+    "progress": "progress of a long command",
+    "project": "the folder of a Pulumi project",
+    "queue": "the job queue",
+    "queues": "all queues of a server",
+    "repair": "repair of a damaged node",
+    "replication": "replication of a primary's data",
+    "report": "the results of a run, for people and programs",
+    "requests": "requests to a cloud's API",
+    "restore": "restore of a backup",
+    "section_arguments": "arguments of the component for one target",
+    "settings": "validated settings",
+    "stack": "a stack of Pulumi, and commands on it",
+    "totals": "totals that a test run prints at its end",
+    "up": "the command `make up`",
+    "validation": "validation of what the user passes",
+    "waiting": "waiting for a condition, with a time limit",
+    "worker": "the worker of a queue",
+}
+"""Names of modules in more than one folder, and the one meaning that each has in all of them.
+
+For another meaning choose another name. What a module does for one target has the same name for the others, so those
+are not listed.
+"""
+
+TARGETS = {"aws", "gcp", "docker", "embedded"}
+
 PUBLIC_CLASS = re.compile(r"^class ([A-Za-z]\w*)", re.MULTILINE)
 
 FUNCTION_MAKE = re.compile(r"^ *(?:async )?def make\(", re.MULTILINE)
@@ -65,6 +115,18 @@ def test_no_two_public_classes_share_a_name() -> None:
         for name in PUBLIC_CLASS.findall(text):
             places[name].append(module)
     assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+def test_modules_of_one_name_have_one_meaning() -> None:
+    """Test modules are named after what they test, once in each suite."""
+    folders: defaultdict[str, set[str]] = defaultdict(set)
+    for module, _ in modules():
+        *folder, name = module.removesuffix(".py").split("/")
+        if not name.startswith(("__", "test_")) and name != "conftest":
+            folders[name].add("/".join(part for part in folder if part not in TARGETS))
+    shared = {name: where for name, where in folders.items() if len(where) > 1}
+    assert {name: where for name, where in shared.items() if name not in SHARED_MODULE_NAMES} == {}
+    assert sorted(shared) == list(SHARED_MODULE_NAMES), "the table is sorted and has no other names"
 
 
 def constants(text: str) -> Iterator[tuple[str, float]]:

@@ -6,7 +6,7 @@ import json
 import zlib
 from typing import Any, Protocol
 
-from valkeykit.cache.arguments import check_count
+from valkeykit.cache.validation import check_count
 from valkeykit.errors import ConfigurationError
 
 COMPRESS_FROM_BYTES = 4096

@@ -11,10 +11,10 @@ from contextvars import ContextVar
 from typing import Any
 
 from valkeykit.cache import ttl as ttls
-from valkeykit.cache.arguments import check_number
 from valkeykit.cache.effects import Effects
 from valkeykit.cache.entries import MISSING, stale_header
 from valkeykit.cache.operations import SERVER_ERRORS, CacheOperations, check_tags
+from valkeykit.cache.validation import check_number
 from valkeykit.effects import Sleep
 from valkeykit.errors import BreakerOpenError, ConfigurationError, RefusedError, shown
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from valkeykit.cache.arguments import check_text
+from valkeykit.cache.validation import check_text
 
 Kind = Literal["lease", "tag", "session", "board"]
 

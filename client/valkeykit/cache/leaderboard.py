@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from valkeykit.cache.acache import AsyncCache
-from valkeykit.cache.arguments import check_count, check_text
 from valkeykit.cache.base import CacheBase
 from valkeykit.cache.cache import Cache
 from valkeykit.cache.effects import Effects, Send
 from valkeykit.cache.keys import escape
 from valkeykit.cache.ttl import LEADERBOARD_SECONDS, expiry
+from valkeykit.cache.validation import check_count, check_text
 from valkeykit.errors import ConfigurationError, shown
 from valkeykit.settings import is_number
 

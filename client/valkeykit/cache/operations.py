@@ -8,12 +8,12 @@ from typing import Any
 from redis.exceptions import NoScriptError
 
 from valkeykit.cache import ttl as ttls
-from valkeykit.cache.arguments import check_number, check_texts
 from valkeykit.cache.codec import Codec
 from valkeykit.cache.effects import Command, Effects, Send
 from valkeykit.cache.entries import MISSING, Entries, has_header
 from valkeykit.cache.keys import Keys
 from valkeykit.cache.statistics import CacheStatistics
+from valkeykit.cache.validation import check_number, check_texts
 from valkeykit.errors import ConfigurationError, RefusedError, UnreachableError, shown
 from valkeykit.lua import script as load
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cloud.fake_provider import Cloud, Properties, serve
-from harness.cloud.gcp import answers, faults, project, service, usage
+from harness.cloud.gcp import answers, faults, fresh_project, service, usage
 
 ONE_FIELD = "googleapi: Error 400: exactly 1 update_mask field must be specified per update request"
 WITH_NODE_TYPE = "googleapi: Error 400: only engine_configs supported along with node_type update"
@@ -45,7 +45,7 @@ class FakeGoogle(Cloud):
 
     def create(self, kind: str, name: str, inputs: Properties) -> tuple[str, Properties]:
         known = self._load()
-        project.needs_api(kind, inputs, known)
+        fresh_project.needs_api(kind, inputs, known)
         faults.check_rejected(kind, known)
         resource = answers.resource_id(kind, name, inputs)
         if kind == answers.SECRET_VERSION:

@@ -10,7 +10,7 @@ from typing import Any
 
 from infra.drivers.docker import deployment_files, exporter, uploader
 from infra.drivers.docker.plan import DeploymentPlan
-from infra.drivers.topology.executor import NodeAddress
+from infra.drivers.topology.node_executor import NodeAddress
 from infra.engine_parameters import SELF_HOSTED
 from infra.hardening import DIRECTIVES, topology_directives
 from infra.yaml_writer import to_yaml

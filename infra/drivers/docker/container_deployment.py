@@ -12,8 +12,8 @@ from typing import Any
 
 from infra import hardening
 from infra.drivers.docker import compose, container_health, deployment_files, reasons
+from infra.drivers.docker.container_executor import ContainerExecutor
 from infra.drivers.docker.engine import Engine, EngineError
-from infra.drivers.docker.executor import ContainerExecutor
 from infra.drivers.docker.objects import DockerObjects
 from infra.drivers.docker.plan import DeploymentPlan, Secrets
 from infra.drivers.docker.volumes import Volume

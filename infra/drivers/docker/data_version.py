@@ -7,7 +7,7 @@ from infra.drivers.docker import volumes
 from infra.drivers.docker.container_deployment import ContainerDeployment
 from infra.drivers.docker.objects import VERSION
 from infra.drivers.docker.repair_container import DATA, RecordedPosition
-from infra.drivers.topology.executor import CommandRejectedError, NodeAddress, NotRespondingError, info
+from infra.drivers.topology.node_executor import CommandRejectedError, NodeAddress, NotRespondingError, info
 
 
 def newest(deployment: ContainerDeployment, recorded: str = "") -> str:

@@ -12,7 +12,7 @@ from infra import hardening
 from infra.drivers.certificates import CertificatePair
 from infra.drivers.docker.plan import DeploymentPlan, Secrets, Upload
 from infra.drivers.topology.cluster import PLAN_SCRIPT
-from infra.drivers.topology.executor import NodeAddress
+from infra.drivers.topology.node_executor import NodeAddress
 from infra.drivers.topology.replication import sentinel_conf
 
 HOME = "/etc/valkey"

@@ -6,7 +6,7 @@ from typing import Any
 
 from infra.drivers.docker.deployment_files import EXPORTER_PASSWORDS, HOME, monitored
 from infra.drivers.docker.plan import Backups, DeploymentPlan
-from infra.drivers.topology.executor import NodeAddress
+from infra.drivers.topology.node_executor import NodeAddress
 
 
 def service(plan: DeploymentPlan, helper: dict[str, Any]) -> dict[str, Any]:

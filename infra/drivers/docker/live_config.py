@@ -9,7 +9,7 @@ from infra.drivers.docker import deployment_files, roles
 from infra.drivers.docker.container_deployment import ContainerDeployment
 from infra.drivers.docker.plan import DeploymentPlan
 from infra.drivers.topology import replication
-from infra.drivers.topology.executor import info, is_reachable
+from infra.drivers.topology.node_executor import info, is_reachable
 from infra.engine_parameters import SELF_HOSTED
 from infra.errors import ProvisioningError
 from infra.hardening import DIRECTIVES, SENTINEL, topology_directives

@@ -10,7 +10,7 @@ from infra.drivers.docker import surviving_copies
 from infra.drivers.docker.container_deployment import ContainerDeployment
 from infra.drivers.topology import cluster
 from infra.drivers.topology.cluster import SLOTS, ClusterNode
-from infra.drivers.topology.executor import CommandRejectedError, NodeAddress, NotRespondingError, info
+from infra.drivers.topology.node_executor import CommandRejectedError, NodeAddress, NotRespondingError, info
 from infra.errors import ProvisioningError
 
 

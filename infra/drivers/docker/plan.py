@@ -12,7 +12,7 @@ from typing import Any
 from infra import hardening
 from infra.drivers.certificates import CertificatePair
 from infra.drivers.topology import cluster
-from infra.drivers.topology.executor import NodeAddress
+from infra.drivers.topology.node_executor import NodeAddress
 from infra.hardening import Topology
 
 SENTINEL_COUNT = 3

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from infra.drivers.docker.container_deployment import ContainerDeployment
 from infra.drivers.docker.engine import EngineError
-from infra.drivers.topology.executor import fields
+from infra.drivers.topology.node_executor import fields
 
 _NOTABLE = re.compile(
     r"^start-node: [\w-]+: (its files were set aside in .*|it starts without the last part of its data: .*)$",

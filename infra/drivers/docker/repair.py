@@ -14,11 +14,11 @@ from typing import Literal
 from infra.drivers.binary import parse_version
 from infra.drivers.docker import aof, lost_slots, reasons, repair_container, roles, surviving_copies
 from infra.drivers.docker.container_deployment import ContainerDeployment
+from infra.drivers.docker.container_executor import WrongPasswordError
 from infra.drivers.docker.engine import EngineError
-from infra.drivers.docker.executor import WrongPasswordError
 from infra.drivers.docker.repair_container import DATA, FOLDER, NEW, RecordedPosition, RecordedRole, RepairContainer
 from infra.drivers.topology import nodesconf
-from infra.drivers.topology.executor import (
+from infra.drivers.topology.node_executor import (
     RESPONSE_TIMEOUT_SECONDS,
     CommandRejectedError,
     NodeAddress,

@@ -11,10 +11,10 @@ from infra import hardening
 from infra.drivers import rdb
 from infra.drivers.docker import compose, deployment_files, reasons
 from infra.drivers.docker.container_deployment import START_TIMEOUT_SECONDS, ContainerDeployment
+from infra.drivers.docker.container_executor import ContainerExecutor
 from infra.drivers.docker.engine import EngineError
-from infra.drivers.docker.executor import ContainerExecutor
 from infra.drivers.docker.objects import SCRATCH, DockerObjects
-from infra.drivers.topology.executor import info, wait_until
+from infra.drivers.topology.node_executor import info, wait_until
 from infra.errors import ProvisioningError
 
 PURPOSE = "restore"

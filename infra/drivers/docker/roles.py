@@ -7,7 +7,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from infra.drivers.docker.plan import DeploymentPlan
 from infra.drivers.topology import cluster, replication
-from infra.drivers.topology.executor import CommandRejectedError, NodeExecutor, NotRespondingError, info, wait_until
+from infra.drivers.topology.node_executor import (
+    CommandRejectedError,
+    NodeExecutor,
+    NotRespondingError,
+    info,
+    wait_until,
+)
 from infra.errors import ProvisioningError
 
 REATTACH_AFTER_SECONDS = 20.0

@@ -8,7 +8,7 @@ from pathlib import Path
 from infra.drivers.docker import roles, volumes
 from infra.drivers.docker.container_deployment import ContainerDeployment
 from infra.drivers.docker.objects import DockerObjects
-from infra.drivers.topology.executor import info, wait_until
+from infra.drivers.topology.node_executor import info, wait_until
 from infra.errors import ProvisioningError
 
 SAVE_TIMEOUT_SECONDS = 900.0

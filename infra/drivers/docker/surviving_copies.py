@@ -8,7 +8,7 @@ from infra.drivers.docker.container_deployment import ContainerDeployment
 from infra.drivers.docker.deployment_files import HOME
 from infra.drivers.docker.engine import EngineError
 from infra.drivers.topology import cluster, nodesconf
-from infra.drivers.topology.executor import NodeAddress, info, reachable
+from infra.drivers.topology.node_executor import NodeAddress, info, reachable
 from infra.drivers.topology.nodesconf import NodesConf
 from infra.errors import ProvisioningError
 

@@ -21,7 +21,7 @@ from infra.drivers.processes.folder import ServerFolder
 from infra.drivers.processes.group import GroupSpec
 from infra.drivers.processes.running_server import ServerSpec
 from infra.drivers.topology import cluster
-from infra.drivers.topology.executor import NodeAddress, NodeExecutor
+from infra.drivers.topology.node_executor import NodeAddress, NodeExecutor
 from infra.errors import ProvisioningError
 
 SCAN_BATCH_KEYS = 1000

@@ -20,7 +20,7 @@ from infra.drivers.processes import ports, process, running_server, sentinel
 from infra.drivers.processes.folder import Ownership, ServerFolder
 from infra.drivers.processes.layout import port_offsets
 from infra.drivers.processes.running_server import ServerSpec
-from infra.drivers.topology.executor import CommandRejectedError, NodeAddress, NotRespondingError
+from infra.drivers.topology.node_executor import CommandRejectedError, NodeAddress, NotRespondingError
 from infra.hardening import Topology
 
 

@@ -22,7 +22,7 @@ from infra.drivers.processes import appendonly, process
 from infra.drivers.processes.appendonly import DamagedError
 from infra.drivers.processes.folder import DAMAGED, ServerFolder
 from infra.drivers.processes.group import GroupSpec, ProcessExecutor
-from infra.drivers.topology.executor import fields, is_reachable, wait_until
+from infra.drivers.topology.node_executor import fields, is_reachable, wait_until
 from infra.errors import ProvisioningError
 
 _log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from infra.drivers.processes import group, holdings, ports, sentinel, server
 from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.processes.holdings import Holding
 from infra.drivers.topology import replication
-from infra.drivers.topology.executor import NodeAddress, reachable
+from infra.drivers.topology.node_executor import NodeAddress, reachable
 from infra.errors import ProvisioningError
 
 

@@ -27,7 +27,7 @@ from infra.drivers.files import write_private
 from infra.drivers.processes import appendonly, ports, process
 from infra.drivers.processes.appendonly import DamagedError
 from infra.drivers.processes.folder import Ownership, ServerFolder
-from infra.drivers.topology.executor import RESPONSE_TIMEOUT_SECONDS
+from infra.drivers.topology.node_executor import RESPONSE_TIMEOUT_SECONDS
 from infra.drivers.waiting import until
 from infra.engine_parameters import SELF_HOSTED
 from infra.errors import ProvisioningError

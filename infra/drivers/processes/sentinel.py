@@ -18,7 +18,7 @@ from infra.drivers.processes import ports, process, running_server
 from infra.drivers.processes.folder import ServerFolder
 from infra.drivers.processes.running_server import ServerSpec
 from infra.drivers.topology import replication
-from infra.drivers.topology.executor import NodeAddress
+from infra.drivers.topology.node_executor import NodeAddress
 from infra.errors import ProvisioningError
 
 DIRECTIVES = {"protected-mode": "yes", "loglevel": "notice"}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.drivers.topology.executor import (
+from infra.drivers.topology.node_executor import (
     CommandRejectedError,
     NodeAddress,
     NodeExecutor,

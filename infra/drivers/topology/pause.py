@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from infra.drivers.topology.executor import CommandRejectedError, NodeExecutor, NotRespondingError
+from infra.drivers.topology.node_executor import CommandRejectedError, NodeExecutor, NotRespondingError
 
 PAUSE_SECONDS = 2.0
 PROMOTION_PAUSE_SECONDS = 20.0

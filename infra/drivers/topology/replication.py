@@ -13,7 +13,7 @@ from functools import partial
 from valkeykit.endpoint import SERVICE
 
 from infra.drivers.topology import pause
-from infra.drivers.topology.executor import (
+from infra.drivers.topology.node_executor import (
     CommandRejectedError,
     NodeAddress,
     NodeExecutor,

@@ -24,10 +24,10 @@ from infra.targets.gcp import (
     agent,
     alerts,
     apis,
-    changes,
     dashboard,
     endpoints,
     existing_networks,
+    instance_protection,
     names,
     network,
     retention,
@@ -60,7 +60,7 @@ class GcpDeployment(TargetDeployment):
         self._settings, self._identity = settings, identity
         self._authority = endpoints.read_authority(settings)
         self._previous = PreviousResources()
-        self._guard = changes.create_guard(settings, self._previous, identity)
+        self._guard = instance_protection.create_guard(settings, self._previous, identity)
         self._provider = provider or _provider(settings, identity)
         self.component_options = self._previous.watch()
 
@@ -107,7 +107,7 @@ class GcpDeployment(TargetDeployment):
                 "dashboard": dashboard.create_dashboard(context),
                 "secret": secrets.create_connection_secret(context, self.endpoint, members.logins),
                 "availableMaintenanceVersions": instance.available_maintenance_versions,
-                PENDING_UPDATES: plan.apply(changes.pending),
+                PENDING_UPDATES: plan.apply(instance_protection.pending),
                 **({"endpoints": _by_network(settings, self.endpoint, members.logins, further)} if further else {}),
                 **({"readerUrl": _reader_url(self.endpoint, members.logins)} if _has_reader(settings) else {}),
             }
@@ -122,11 +122,11 @@ def _plan(
     stack: str,
 ) -> pulumi.Output[UpdatePlan]:
     def plan() -> UpdatePlan:
-        planned = changes.plan_update(previous, provider_names(request), stack)
+        planned = instance_protection.plan_update(previous, provider_names(request), stack)
         retention.check_members(settings, previous)
-        if note := waiting_notes.note(previous.of(changes.INSTANCE), planned):
+        if note := waiting_notes.note(previous.of(instance_protection.INSTANCE), planned):
             pulumi.log.info(note)
-        if later := changes.pending(planned):
+        if later := instance_protection.pending(planned):
             pulumi.log.info(f"gcp: {len(later) + 1} updates: this one, then {'; then '.join(later)}")
         return planned
 

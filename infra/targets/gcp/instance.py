@@ -14,7 +14,7 @@ from infra.settings.gcp.persistence import backup_days
 from infra.settings.gcp.resource_names import BACKUP_NAME
 from infra.settings.gcp.sizing import node_type
 from infra.targets.context import Context
-from infra.targets.gcp import changes, engine_configs, names
+from infra.targets.gcp import engine_configs, instance_protection, names
 from infra.targets.gcp.updates import KEYS, UpdatePlan, provider_name
 from infra.targets.previous_resources import PreviousResources
 
@@ -95,10 +95,10 @@ def create_instance(
                 depends_on=list(depends_on),
                 custom_timeouts=TIMEOUTS,
                 # The API uses a source at creation only, so removing `restoreFrom` later is not a change.
-                ignore_changes=[] if context.settings.restoreFrom else list(changes.SOURCES),
+                ignore_changes=[] if context.settings.restoreFrom else list(instance_protection.SOURCES),
                 import_=names.instance(context) if existing else None,
             ),
-            changes.instance_options(context.guard, previous, context.identity),
+            instance_protection.instance_options(context.guard, previous, context.identity),
             holds_data=True,
         ),
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import redis
 from valkeykit import Queue, Worker, errors
-from valkeykit.queue.worker import prefetch, run
+from valkeykit.queue.worker import prefetch, worker_run
 
 from harness.servers import ServerProcess
 from harness.waiting import WAIT_SECONDS, wait_until
@@ -68,7 +68,7 @@ def test_an_idle_worker_is_quiet(queue: Queue, server: ServerProcess) -> None:
 
 
 def test_an_idle_worker_is_woken_by_a_job(queue: Queue, server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (prefetch, run):
+    for module in (prefetch, worker_run):
         monkeypatch.setattr(module, "POLL_BLOCK_SECONDS", 3600.0)  # no poll finds the job
 
     @queue.handler(result_ttl=3600)

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from infra.drivers.docker.container_executor import ContainerExecutor
 from infra.drivers.docker.engine import Engine
-from infra.drivers.docker.executor import ContainerExecutor
 from infra.drivers.processes import process, server
 from infra.drivers.processes.group import ProcessExecutor
 from infra.drivers.processes.running_server import ServerSpec
-from infra.drivers.topology.executor import NotRespondingError
+from infra.drivers.topology.node_executor import NotRespondingError
 from tests.support.single_server import client_of
 
 

@@ -23,7 +23,7 @@ from infra.drivers.processes import group_driver, ports, server
 from infra.drivers.processes.group import GroupSpec, ProcessExecutor
 from infra.drivers.processes.running_server import ServerSpec
 from infra.drivers.topology import pause, replication
-from infra.drivers.topology.executor import NodeAddress, info
+from infra.drivers.topology.node_executor import NodeAddress, info
 from stackctl.stack import PROJECT
 from tests.support.server_group import PASSWORDS, end, made
 from tests.support.single_server import client_of

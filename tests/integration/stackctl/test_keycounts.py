@@ -11,7 +11,7 @@ from valkeykit.vocabulary import DeploymentTopology
 
 from harness import servers
 from harness.ports import HOST, free_port
-from infra.drivers.topology.executor import wait_until
+from infra.drivers.topology.node_executor import wait_until
 from stackctl import keyspace
 from stackctl.errors import StackError
 from stackctl.keycounts import ALL_SLOTS, ShardKeyCount

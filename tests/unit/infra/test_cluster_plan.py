@@ -10,7 +10,7 @@ import pytest
 
 from infra.drivers.processes.group import ProcessExecutor
 from infra.drivers.topology import cluster
-from infra.drivers.topology.executor import NodeAddress
+from infra.drivers.topology.node_executor import NodeAddress
 
 NOW = 1_790_000_000
 LATEST = 2**31 - 1

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
+from infra.drivers.docker.container_executor import ClosedError, ContainerExecutor
 from infra.drivers.docker.engine import Engine
-from infra.drivers.docker.executor import ClosedError, ContainerExecutor
 
 TOKEN = '"token"\n'
 

@@ -14,7 +14,7 @@ from harness.docker import make_spec
 from infra.drivers.docker import reasons, repair
 from infra.drivers.docker.container_deployment import ContainerDeployment
 from infra.drivers.docker.reasons import WAIT_GRACE_SECONDS, Reason
-from infra.drivers.topology.executor import NodeAddress
+from infra.drivers.topology.node_executor import NodeAddress
 from infra.errors import ProvisioningError
 from infra.hardening import Topology
 

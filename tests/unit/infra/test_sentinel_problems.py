@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from infra.drivers.topology import replication
-from infra.drivers.topology.executor import NodeAddress, NodeExecutor
+from infra.drivers.topology.node_executor import NodeAddress, NodeExecutor
 
 PRIMARY = NodeAddress("node-0", "10.0.0.1", 7000)
 STATE = {"ip": "10.0.0.1", "port": "7000", "num-other-sentinels": "2", "flags": "master"}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from infra.drivers.topology import pause, replication
-from infra.drivers.topology.executor import (
+from infra.drivers.topology.node_executor import (
     BUSY_TIMEOUT_SECONDS,
     NodeAddress,
     NotRespondingError,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stackctl import backend
+from stackctl import state_backend
 from stackctl.operations.down import destroy
 from stackctl.stack import Stack
 
@@ -15,7 +15,7 @@ from stackctl.stack import Stack
 def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
     monkeypatch.setattr(Stack, "configuration", lambda _: {"dataDir": "data"})
     monkeypatch.setattr(Stack, "down", lambda _: None)
-    (tmp_path / backend.FOLDER).mkdir()
+    (tmp_path / state_backend.FOLDER).mkdir()
     (tmp_path / "data").mkdir()
     return Stack("web", {}, tmp_path, True)
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from valkeykit.error_translation import translate_errors
 
 from valkeykit_ops.bench.benchmark_plan import VALUE_BYTES, BenchPlan, Cell
-from valkeykit_ops.bench.run import Bench
+from valkeykit_ops.bench.load_run import Bench
 from valkeykit_ops.commands.endpoint_options import CaOption, StackOption, UrlArgument, settings_of
 
 

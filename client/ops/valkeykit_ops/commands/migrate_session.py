@@ -19,11 +19,11 @@ from valkeykit_ops.commands.migrate_views import show_report
 from valkeykit_ops.migrate import endpoints, rdb_source
 from valkeykit_ops.migrate.endpoints import TlsFiles
 from valkeykit_ops.migrate.failures import translating_errors
+from valkeykit_ops.migrate.migration_run import Migration
 from valkeykit_ops.migrate.migration_server import MigrationServer
 from valkeykit_ops.migrate.options import Options
 from valkeykit_ops.migrate.progress import JsonLines, LogLines, ProgressBar, ProgressReporter, ProgressSink
 from valkeykit_ops.migrate.report import MigrationReport
-from valkeykit_ops.migrate.run import Migration
 from valkeykit_ops.migrate.safety import UnsafeOperationError
 from valkeykit_ops.migrate.state import MigrationState
 

@@ -19,19 +19,19 @@ from valkeykit_ops import nodes as deployment
 from valkeykit_ops.doctor import (
     client_pause,
     cluster,
+    connectivity,
     error_findings,
     load,
     memory,
-    network,
     permissions,
     persistence,
     replication,
     topology,
     versions,
 )
+from valkeykit_ops.doctor.connectivity import NodePath
 from valkeykit_ops.doctor.deadline import TOTAL_SECONDS, Deadline, OutOfTimeError
 from valkeykit_ops.doctor.finding import LAYERS, LIKELY, NOTE, PROBLEM, WARNING, DoctorReport, Finding, by_severity
-from valkeykit_ops.doctor.network import NodePath
 from valkeykit_ops.doctor.snapshot import Snapshot, take_snapshot
 from valkeykit_ops.doctor.target import Target
 
@@ -108,9 +108,11 @@ class _Examination:
         return paths
 
     def _examine_path(self, node: Node) -> NodePath:
-        """Like network.examine_path, within the total time limit."""
+        """Like connectivity.examine_path, within the total time limit."""
         try:
-            return self.deadline.run(self.deadline.left, lambda: network.examine_path(self.target, node, self.deadline))
+            return self.deadline.run(
+                self.deadline.left, lambda: connectivity.examine_path(self.target, node, self.deadline)
+            )
         except OutOfTimeError:
             late = error_findings.from_name("no-answer", "the connection took too long", self.target, node, LIKELY)
             return NodePath(node, [late], is_late=True)
@@ -122,7 +124,7 @@ class _Examination:
             return None
         target = replace(self.target, lacks_admin=not snapshot.may_administer)
         if path.is_open:
-            self.findings += network.open_access(target, path.node)
+            self.findings += connectivity.open_access(target, path.node)
         snapshot.connecting = path.connecting
         self.snapshots.append(snapshot)
         write = snapshot.probes.write
@@ -180,14 +182,14 @@ class _Examination:
                 node=str(node),
             )
         if self._holds_commands(node):
-            return network.paused(self.target, node)
+            return connectivity.paused(self.target, node)
         what = "the server started to respond, and then took too long"
         return error_findings.from_name("no-answer", what, self.target, node)
 
     def _holds_commands(self, node: Node) -> bool:
         with contextlib.suppress(OutOfTimeError):
             return self.deadline.run(
-                network.SECOND_ANSWER_SECONDS, lambda: network.holds_commands(self.target, node, node.host)
+                connectivity.SECOND_ANSWER_SECONDS, lambda: connectivity.holds_commands(self.target, node, node.host)
             )
         return False
 

@@ -21,7 +21,7 @@ from valkeykit.settings import ConnectionSettings
 from valkeykit.vocabulary import StoredState
 
 from valkeykit_ops.web import chart, masking
-from valkeykit_ops.web.access import SESSION_COOKIE, Access
+from valkeykit_ops.web.authentication import SESSION_COOKIE, Access
 from valkeykit_ops.web.queues import QueueReader
 
 FOLDER = Path(__file__).parent

@@ -20,8 +20,8 @@ from valkeykit.queue.job_events import Listener
 from valkeykit.queue.processes.references import check_not_importing
 from valkeykit.queue.worker.event_loop import run_to_end
 from valkeykit.queue.worker.lease_guard import LeaseGuard
-from valkeykit.queue.worker.run import WorkerRun
 from valkeykit.queue.worker.worker_health import Health
+from valkeykit.queue.worker.worker_run import WorkerRun
 
 JOB_LEASE_SECONDS = 30.0
 """Seconds without a renewal after which a job goes to another worker."""

@@ -8,7 +8,7 @@ import botocore.session
 
 from harness.cloud.aws import requests
 from harness.cloud.aws.configurations import TOPOLOGIES
-from harness.cloud.aws.permissions import ACTIONS, policy
+from harness.cloud.aws.operator_policy import ACTIONS, policy
 from stackctl.stack import PROJECT
 from tests.aws.recorded import DeployedAws
 from tests.cloud.change_scenarios import WRITE

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stackctl import backend, export, pulumi_cli
+from stackctl import export, pulumi_cli, state_backend
 from stackctl.errors import StackError
 from stackctl.stack import PROJECT
 
@@ -119,39 +119,39 @@ def test_the_official_language_host_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_the_projects_own_backend(tmp_path: Path) -> None:
-    variables = backend.environment(tmp_path, tmp_path / "bin")
+    variables = state_backend.environment(tmp_path, tmp_path / "bin")
     assert variables["PULUMI_BACKEND_URL"] == f"file://{tmp_path}/.valkey/state?metadata=skip"
     passphrase = Path(variables["PULUMI_CONFIG_PASSPHRASE_FILE"])
     assert stat.S_IMODE(passphrase.stat().st_mode) == 0o600
     assert len(passphrase.read_text()) >= 43
-    assert backend.environment(tmp_path, tmp_path / "bin") == variables
+    assert state_backend.environment(tmp_path, tmp_path / "bin") == variables
     assert variables["PATH"].startswith(f"{tmp_path}/bin{os.pathsep}{tmp_path}/.venv/bin")
 
 
 def test_the_environment_of_make_shell_has_the_projects_own_backend(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exported = backend.environment(tmp_path, tmp_path / "bin")["PULUMI_BACKEND_URL"]
+    exported = state_backend.environment(tmp_path, tmp_path / "bin")["PULUMI_BACKEND_URL"]
     monkeypatch.setenv("PULUMI_BACKEND_URL", exported)
-    assert backend.is_local(os.environ, tmp_path)
-    assert not backend.is_local(os.environ, tmp_path / "another")
+    assert state_backend.is_local(os.environ, tmp_path)
+    assert not state_backend.is_local(os.environ, tmp_path / "another")
 
 
 def test_a_lost_passphrase_is_not_replaced(tmp_path: Path) -> None:
-    file = Path(backend.environment(tmp_path, tmp_path / "bin")["PULUMI_CONFIG_PASSPHRASE_FILE"])
+    file = Path(state_backend.environment(tmp_path, tmp_path / "bin")["PULUMI_CONFIG_PASSPHRASE_FILE"])
     state = tmp_path / ".valkey/state/.pulumi/stacks/valkey/web.json"
     state.parent.mkdir(parents=True)
     state.write_text("{}")
-    assert backend.environment(tmp_path, tmp_path / "bin")["PULUMI_CONFIG_PASSPHRASE_FILE"] == str(file)
+    assert state_backend.environment(tmp_path, tmp_path / "bin")["PULUMI_CONFIG_PASSPHRASE_FILE"] == str(file)
     file.unlink()
     with pytest.raises(StackError, match=r"passphrase is missing; .* existing stacks \(web\)"):
-        backend.environment(tmp_path, tmp_path / "bin")
+        state_backend.environment(tmp_path, tmp_path / "bin")
     assert not file.exists()
 
 
 def test_a_user_without_an_account_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("USER", raising=False)
-    assert backend.environment(tmp_path, tmp_path / "bin")["USER"] == str(os.getuid())
+    assert state_backend.environment(tmp_path, tmp_path / "bin")["USER"] == str(os.getuid())
 
 
 def test_an_environment_without_pip_is_completed(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_backend_that_the_user_chose_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "s3://bucket")
-    variables = backend.environment(tmp_path, tmp_path / "bin")
+    variables = state_backend.environment(tmp_path, tmp_path / "bin")
     assert variables[name] == "s3://bucket"
     assert "PULUMI_CONFIG_PASSPHRASE_FILE" not in variables
     assert not (tmp_path / ".valkey").exists()
@@ -192,12 +192,12 @@ def test_a_backend_that_the_user_chose_is_left_alone(
 
 def test_a_login_is_left_alone(tmp_path: Path) -> None:
     program(tmp_path / "home/credentials.json", "").write_text('{"current": "https://api.pulumi.com"}')
-    assert "PULUMI_BACKEND_URL" not in backend.environment(tmp_path, tmp_path / "bin")
+    assert "PULUMI_BACKEND_URL" not in state_backend.environment(tmp_path, tmp_path / "bin")
 
 
 def test_a_passphrase_that_the_user_set_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "mine")
-    variables = backend.environment(tmp_path, tmp_path / "bin")
+    variables = state_backend.environment(tmp_path, tmp_path / "bin")
     assert "PULUMI_CONFIG_PASSPHRASE_FILE" not in variables
     assert not (tmp_path / ".valkey/passphrase").exists()
 

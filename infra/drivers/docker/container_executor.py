@@ -20,7 +20,7 @@ from typing import IO, Any
 from infra import hardening
 from infra.drivers.docker.deployment_files import HOME
 from infra.drivers.docker.engine import Engine, EngineError
-from infra.drivers.topology.executor import RESPONSE_TIMEOUT_SECONDS, CommandRejectedError, NotRespondingError
+from infra.drivers.topology.node_executor import RESPONSE_TIMEOUT_SECONDS, CommandRejectedError, NotRespondingError
 from infra.errors import ProvisioningError
 
 _CLI = f"valkey-cli --json --no-auth-warning --user {hardening.ADMIN} --tls --cacert {HOME}/tls/ca.crt -h 127.0.0.1 -p"

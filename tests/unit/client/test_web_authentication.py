@@ -9,7 +9,7 @@ from valkeykit.errors import ConfigurationError
 from valkeykit.queue import Minute
 from valkeykit_ops.commands.web import is_loopback, parse_address, read_token
 from valkeykit_ops.web import chart, masking
-from valkeykit_ops.web.access import Access
+from valkeykit_ops.web.authentication import Access
 
 TOKEN = "t" * 32
 
