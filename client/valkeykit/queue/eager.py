@@ -187,7 +187,8 @@ class EagerQueue:
         for attempt in range(1, entry.spec.attempts + 1):
             entry.attempts = attempt
             handler = self._handlers[entry.spec.name]
-            entry.job = Job(identity.encode(), attempt, entry.spec, entry.payload, handler, queue=self._name)
+            entry.job = Job(identity.encode(), attempt, entry.spec, entry.payload, handler)
+            entry.job.queue = self._name
             try:
                 value = copy_context().run(_attempt, entry.job)
                 result = encode_result(value, self._max_result) if entry.spec.result_ttl else None

@@ -36,6 +36,10 @@ class Job:
         is_suspect: It has lost workers more than once.
     """
 
+    queue = ""
+    is_suspect = False  # written by JobFetcher alone
+    _progress: Any = None
+
     # Written by Tracing alone, after it was read.
     trace = ""  # its trace context; from the attempt's start on that of its span
     end_span: Callable[[BaseException | None], None] | None = None
@@ -58,18 +62,12 @@ class Job:
         spec: JobSpec,
         payload: bytes,
         handler: Handler | None,
-        *,
-        queue: str = "",
-        is_suspect: bool = False,
     ) -> None:
         self._identity = identity
         self._payload = payload
         self.attempt = attempt
         self.spec = spec
         self.handler = handler
-        self.queue = queue
-        self.is_suspect = is_suspect
-        self._progress: Any = None
 
     @property
     def key(self) -> bytes:
@@ -192,8 +190,6 @@ def unpack(
     record: bytes,
     handlers: Mapping[str, Handler],
     queue: str = "",
-    *,
-    is_suspect: bool = False,
 ) -> Job:
     """Read a record; the arguments are read when the job runs.
 
@@ -205,7 +201,8 @@ def unpack(
     handler = handlers.get(spec.name)
     if spec.left_open and handler is not None:
         spec = handler.complete(spec)
-    job = Job(identity, attempt, spec, payload, handler, queue=queue, is_suspect=is_suspect)
+    job = Job(identity, attempt, spec, payload, handler)
+    job.queue = queue
     if trace:
         job.trace = trace
     return job

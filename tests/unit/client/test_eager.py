@@ -249,7 +249,10 @@ def test_schedules_are_checked_and_listed(queue: Queue) -> None:
     assert not queue.schedule("report", cron="0 3 * * *")
     assert queue.schedule("report", every=60)
     assert queue.schedule("clean", {"days": 3}, every=0.5)
-    assert [schedule.name for schedule in queue.schedules()] == ["clean", "report"]
+    assert {schedule.name for schedule in queue.schedules()} == {
+        "clean",
+        "report",
+    }  # both may be due at the full minute
     with pytest.raises(errors.InvalidJobError):
         queue.schedule("report", cron="x")
     assert (queue.unschedule("report"), queue.unschedule("report")) == (True, False)

@@ -204,10 +204,9 @@ class JobFetcher:
         queue, handlers = self._queue.name, self._handlers
         for index, (key, attempt, record) in enumerate(result.jobs):
             try:
-                is_suspect = index < result.suspects
-                job = unpack(key, attempt, record, handlers, queue, is_suspect=is_suspect)
+                job = unpack(key, attempt, record, handlers, queue)
             except NewerFormatError as problem:
-                job = Job(key, attempt, JobSpec("?"), b"", None, is_suspect=index < result.suspects)
+                job = Job(key, attempt, JobSpec("?"), b"", None)
                 self._warn_once("format", "jobs are released: %s", problem)
             except CorruptJobError as error:
                 job = Job(key, attempt, JobSpec("?"), b"", None)
@@ -219,6 +218,8 @@ class JobFetcher:
                     self._warn_once(
                         job.spec.name, "jobs are released: this worker has no handler for %r", job.spec.name
                     )
+            if index < result.suspects:
+                job.is_suspect = True
             (unknown if job.handler is None else jobs).append(job)
         self._leases.track(jobs)
         self._leases.track(unknown)
