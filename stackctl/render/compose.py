@@ -12,7 +12,7 @@ from valkeykit.url import Node
 from infra.drivers.binary import parse_version
 from infra.drivers.docker import compose, deployment_files, driver, exporter
 from infra.drivers.docker.addresses import FIRST_PORT
-from infra.drivers.docker.plan import DeploymentPlan, port_count
+from infra.drivers.docker.plan import DeploymentPlan
 from infra.settings import StackSettings
 from infra.targets.docker import planning
 from stackctl.errors import StackError
@@ -69,9 +69,8 @@ def _plan(settings: StackSettings, project: str, image: str) -> DeploymentPlan:
             "docker.backupEvery needs docker.backupFolder in a rendered folder",
             fix="--set docker.backupFolder=/srv/backups",
         )
-    count = port_count(plan.topology, plan.shards, plan.replicas) + (1 if plan.exporter else 0)
     first = settings.port or FIRST_PORT
-    return replace(plan, project=project, image=image, ports=tuple(range(first, first + count)))
+    return replace(plan, project=project, image=image, ports=tuple(range(first, first + plan.port_count)))
 
 
 def _reject_downgrade(folder: RenderedFolder, version: str) -> None:

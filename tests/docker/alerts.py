@@ -84,6 +84,14 @@ def _copies(stack: str, values: str, backups: str = "daily") -> Series:
     }
 
 
+_UPLOADER = 'job="valkey",stack="s",instance="s/uploader",node="uploader",kind="uploader"'
+
+
+def _long(name: str, labels: str, value: int) -> Series:
+    """A series for the group of the backups."""
+    return {f"{name}{{{labels}}}": f"{value}+0x{LONG_SECONDS}"}
+
+
 _QUEUE = 'job="valkey-queues",instance="h:9121",stack="s",queue="mail"'
 
 
@@ -105,7 +113,10 @@ _DAY = 24 * 60
 _REST = f"1+0x{LONG_SECONDS - _DAY}"
 
 CASES: dict[str, tuple[Series, Series]] = {
-    "ValkeyExporterDown": _one("up", f'{_NODE},job="valkey"', steady(0), steady(1)),
+    "ValkeyExporterDown": (
+        {f'up{{{_NODE},job="valkey"}}': steady(0)},
+        {f'up{{{_NODE},job="valkey"}}': steady(1), f"up{{{_UPLOADER}}}": steady(0)},
+    ),
     "ValkeyDown": _one("redis_up", _NODE, steady(0), steady(1)),
     "ValkeyRestarts": _one("redis_uptime_in_seconds", _NODE, " ".join(["0 600"] * (LENGTH // 2)), steady(0, 30)),
     "ValkeyNoPrimary": (_roles("slave", "slave"), _roles("slave", "master")),
@@ -219,6 +230,10 @@ CASES: dict[str, tuple[Series, Series]] = {
             **_copies("none", f"1+1x{LONG_SECONDS}", "none"),
         },
     ),
+    "ValkeyUploadFails": (
+        _long("valkey_upload_failed_attempts", _UPLOADER, 3),
+        {**_long("valkey_upload_failed_attempts", _UPLOADER, 2), **_long("up", _UPLOADER, 1)},
+    ),
     "ValkeyQueuesNotRead": _one("valkeykit_queues_up", 'job="valkey-queues",stack="s"', steady(0), steady(1)),
     "ValkeyJobsWait": (
         _queue(waiting=1, workers=1, age=61),
@@ -252,6 +267,7 @@ MORE: list[tuple[str, Series]] = [
         },
     ),
     ("ValkeyBackupMissing", _copies("s", f"_x{LONG_SECONDS}")),
+    ("ValkeyUploadFails", _long("up", _UPLOADER, 0)),
     ("ValkeyQueuesNotRead", {'up{job="valkey-queues",stack="s"}': steady(0)}),
     ("ValkeyNoWorker", _queue(due=1)),
 ]

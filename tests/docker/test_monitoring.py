@@ -22,17 +22,22 @@ import yaml
 
 from harness.docker import SHAPES, DeploymentHarness, make_spec, new_secrets, running
 from harness.ports import free_port
+from harness.waiting import wait_until
 from infra.drivers.docker import exporter
 from infra.drivers.docker.engine import Engine
+from infra.drivers.docker.plan import Backups, Upload
 from infra.hardening import Topology
 from stackctl.stack import PROJECT
 from tests.docker.alerts import CASES, unit_tests
+from tests.docker.test_upload import BUCKET, RCLONE, Service, service
 
 EXPORTER = "exporter-test:1.69.0"
 PROMETHEUS = "prometheus-test:2.53.3"
 MONITORING = PROJECT / "compose" / "monitoring"
 RULES: dict[str, Any] = yaml.safe_load((MONITORING / "rules.yaml").read_text())
 DASHBOARD: dict[str, Any] = json.loads((MONITORING / "dashboard.json").read_text())
+
+__all__ = ["service"]  # a fixture
 
 _STRINGS = re.compile(r'"[^"]*"')
 _METRIC = re.compile(r"\bredis_[a-z_]+")
@@ -59,6 +64,18 @@ def scrape(harness: DeploymentHarness, target: dict[str, Any], **parameters: str
     url = f"https://{target['labels']['exporter']}/scrape?{query}"
     with urllib.request.urlopen(url, context=context, timeout=10) as answer:
         return str(answer.read().decode())
+
+
+def failed_uploads(harness: DeploymentHarness) -> int | None:
+    """The metric of the uploader, as Prometheus reads it; None before it listens."""
+    labels = exporter.targets(harness.deployment.plan)[-1]["labels"]
+    context = ssl.create_default_context(cadata=harness.spec.secrets.ca)
+    url = f"https://{labels['exporter']}{labels['__metrics_path__']}"
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, context=context, timeout=60) as answer:
+        assert answer.headers["Content-Type"].startswith("text/plain")
+        (value,) = re.findall(r"^valkey_upload_failed_attempts (\d+)$", answer.read().decode(), re.MULTILINE)
+        return int(value)
+    return None
 
 
 def expressions() -> list[str]:
@@ -171,24 +188,49 @@ def test_prometheus_with_the_files_as_shipped_sees_all_and_warns_of_nothing(
         assert _broken_rules(port) == []
 
 
+def test_prometheus_reads_the_uploader_without_the_exporter(tmp_path: Path) -> None:
+    upload = Upload("rclone:1", "bucket/path")
+    plan = make_spec(tmp_path, "single", exporter=EXPORTER, backups=Backups(3600), upload=upload).plan
+    tmp_path.chmod(0o755)
+    (tmp_path / "prometheus.yaml").write_text((MONITORING / "prometheus.yaml").read_text())
+    (tmp_path / "targets").mkdir()
+    (tmp_path / "targets" / "stack.json").write_text(json.dumps(exporter.targets(replace(plan, ports=(1, 2, 3)))))
+    report = promtool(tmp_path, "check", "service-discovery", "--timeout=5s", "/m/prometheus.yaml", "valkey")
+    *_, found = (target["labels"] for target in json.loads(report))
+    assert {name: found[name] for name in ("__scheme__", "__address__", "__metrics_path__", "instance", "job")} == {
+        "__scheme__": "https",
+        "__address__": f"{plan.host}:3",
+        "__metrics_path__": "/metrics.txt",
+        "instance": f"{plan.stack_name}/uploader",
+        "job": "valkey",
+    }
+
+
 def test_every_metric_of_rules_and_dashboard_is_there() -> None:
     used = {name for text in expressions() for name in _METRIC.findall(_STRINGS.sub("", text))}
     assert len(used) > 30
     assert used - _SEEN == set()
 
 
-def test_an_exporter_comes_and_goes_and_the_servers_stay(tmp_path: Path) -> None:
+def test_an_exporter_and_an_uploader_come_and_go_and_the_servers_stay(tmp_path: Path, service: Service) -> None:
     with running(make_spec(tmp_path, "single")) as harness:
-        ports, started = harness.known.ports, harness.container("node-0")["State"]["StartedAt"]
-        harness.ensure(plan=replace(harness.spec.plan, exporter=EXPORTER))
-        assert harness.known.ports[:-1] == ports
+        plan, ports = harness.spec.plan, harness.known.ports
+        node = harness.container("node-0")
+        started, (network,) = node["State"]["StartedAt"], node["NetworkSettings"]["Networks"].values()
+        upload = Upload(RCLONE, BUCKET, f"http://{network['Gateway']}:{service.port}")
+        old = replace(harness.spec.secrets, bucket=(service.keys[0], "another"))
+        harness.ensure(plan=replace(plan, exporter=EXPORTER, backups=Backups(3600), upload=upload), secrets=old)
+        assert harness.known.ports[:-2] == ports
         assert "redis_up 1" in scrape(harness, exporter.targets(harness.deployment.plan)[0])
-        old = harness.spec.secrets
+        wait_until(lambda: failed_uploads(harness), 300)
         new = replace(new_secrets(["x"], harness.spec.plan.users), certificate=old.certificate, ca=old.ca)
+        new = replace(new, bucket=service.keys)
         harness.ensure(secrets=replace(new, previous=old.passwords, login=old.passwords["admin"]))
         harness.ensure(secrets=new)
         assert "redis_up 1" in scrape(harness, exporter.targets(harness.deployment.plan)[0])
-        harness.ensure(plan=replace(harness.spec.plan, exporter=""))
+        wait_until(service.uploaded, 300)
+        wait_until(lambda: failed_uploads(harness) == 0, 300)
+        harness.ensure(plan=plan)
         assert harness.known.ports == ports
         assert harness.container("node-0")["State"]["StartedAt"] == started
 

@@ -48,7 +48,7 @@ def render(plan: DeploymentPlan, conf: str | None = None) -> dict[str, Any]:
         **{sentinel.name: _sentinel(plan, sentinel) for sentinel in plan.sentinels},
         **({KEEPER: _keeper(plan)} if plan.topology == "cluster" else {}),
         **({"backup": _backup(plan)} if plan.backups.is_scheduled else {}),
-        **({"uploader": _uploader(plan)} if plan.backups.is_scheduled and plan.upload.is_configured else {}),
+        **({"uploader": _uploader(plan)} if plan.has_uploader else {}),
         **({"exporter": exporter.service(plan, _helper())} if plan.exporter else {}),
     }
     mount = f"{conf or CONF}:{deployment_files.HOME}:ro"
@@ -102,11 +102,10 @@ def _sentinel(plan: DeploymentPlan, sentinel: NodeAddress) -> Service:
 
 
 def _server(plan: DeploymentPlan, member: NodeAddress) -> Service:
-    bind = f"[{plan.bind}]" if ":" in plan.bind else plan.bind
     return {
         **_extends("node"),
         "hostname": member.name,
-        "ports": [f"{bind}:{member.port}:{member.port}"],
+        "ports": [plan.published(member.port)],
         "networks": {"default": {"ipv4_address": member.host}},
         "volumes": [f"{member.name}:/data"],
         "healthcheck": {"test": ["CMD", "sh", f"{deployment_files.HOME}/bin/healthy", str(member.port)]},
@@ -185,7 +184,7 @@ def _definition(plan: DeploymentPlan, name: str, service: Service) -> str:
     read_at_start = {
         "sentinel": plan.certificate,
         "exporter": plan.certificate + plan.login,
-        "uploader": plan.bucket + scripts["upload"],
+        "uploader": plan.bucket + plan.certificate + scripts["upload"],
         "backup": scripts["backup"],
         KEEPER: scripts["keep-cluster"] + scripts["plan-cluster"],
     }

@@ -33,7 +33,7 @@ from infra.drivers.docker.deployment_files import HOME
 from infra.drivers.docker.engine import Engine, EngineError
 from infra.drivers.docker.images import ImageSource
 from infra.drivers.docker.objects import VERSION, DockerObjects
-from infra.drivers.docker.plan import DeploymentPlan, Secrets, port_count
+from infra.drivers.docker.plan import DeploymentPlan, Secrets
 from infra.errors import ProvisioningError, as_preflight_error
 
 _LOG = logging.getLogger(__name__)
@@ -282,12 +282,11 @@ def _reject_downgrade(version: str, deployment: ContainerDeployment, previous: D
 
 def _with_ports(plan: DeploymentPlan, spec: DeploymentSpec, previous: DeploymentState | None) -> DeploymentPlan:
     """The plan with the ports of the deployment, or free ones for a new one."""
-    servers, exporters = port_count(plan.topology, plan.shards, plan.replicas), 1 if plan.exporter else 0
-    ports = previous.ports[: servers + exporters] if previous else ()
-    if len(ports) < servers or spec.first_port not in (0, ports[0]):
-        ports = addresses.free_ports(spec.engine, plan.project, plan.bind, servers + exporters, spec.first_port)
-    if len(ports) < servers + exporters:  # the servers keep the ports that their clients use
-        ports += addresses.free_ports(spec.engine, plan.project, plan.bind, exporters, lowest=ports[-1] + 1)
+    ports = previous.ports[: plan.port_count] if previous else ()
+    if len(ports) < len(plan.addresses) or spec.first_port not in (0, ports[0]):
+        ports = addresses.free_ports(spec.engine, plan.project, plan.bind, plan.port_count, spec.first_port)
+    if missing := plan.port_count - len(ports):  # the servers keep the ports that their clients use
+        ports += addresses.free_ports(spec.engine, plan.project, plan.bind, missing, lowest=ports[-1] + 1)
     addresses.reject_overlapping_subnet(spec.engine, plan.subnet, plan.project)
     return replace(digested(plan, spec.secrets), ports=ports)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from infra.drivers.docker import uploader
 from infra.drivers.docker.deployment_files import EXPORTER_PASSWORDS, HOME, monitored
 from infra.drivers.docker.plan import Backups, DeploymentPlan
 from infra.drivers.topology.node_executor import NodeAddress
@@ -24,17 +25,16 @@ def service(plan: DeploymentPlan, helper: dict[str, Any]) -> dict[str, Any]:
         "config-command": "-",  # CONFIG GET would expose the replicas' password
         "connection-timeout": "5s",
     }
-    bind = f"[{plan.bind}]" if ":" in plan.bind else plan.bind
     return {
         **helper,
         "image": plan.exporter,
         "command": [f"-{name}={value}" for name, value in options.items()],
-        "ports": [f"{bind}:{plan.exporter_port}:{plan.exporter_port}"],
+        "ports": [plan.published(plan.exporter_port)],
     }
 
 
 def targets(plan: DeploymentPlan) -> list[dict[str, Any]]:
-    """Targets for the `file_sd_configs` of Prometheus: each server, and the exporter that queries it."""
+    """Targets for the `file_sd_configs` of Prometheus: each server, with the exporter that queries it; the uploader."""
     shared = {
         "stack": plan.stack_name,
         "policy": plan.directives["maxmemory-policy"],
@@ -42,11 +42,12 @@ def targets(plan: DeploymentPlan) -> list[dict[str, Any]]:
         "exporter": f"{plan.host}:{plan.exporter_port}",
     }
     kinds: list[tuple[str, tuple[NodeAddress, ...]]] = [("node", plan.nodes), ("sentinel", plan.sentinels)]
-    return [
+    servers = [
         {"targets": [monitored(member)], "labels": {**shared, "node": member.name, "kind": kind}}
         for kind, members in kinds
         for member in members
     ]
+    return [*servers, *uploader.targets(plan)]
 
 
 def _frequency(backups: Backups) -> str:

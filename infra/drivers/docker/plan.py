@@ -79,7 +79,7 @@ class DeploymentPlan:
     project: the name of the compose project, and the prefix of volumes and containers.
     stack: project/stack, a label of the volumes.
     image: with a digest if one is configured.
-    ports: of the data nodes, then of the Sentinels, then of the exporter; the same inside and outside.
+    ports: of the data nodes, then of the Sentinels, the exporter and the uploader; the same inside and outside.
     bind: the engine's address on which they are published. host: the name that clients use.
     subnet: of the deployment's own network, a /24.
     certificate: a digest of the servers' certificate; Sentinels read another one only when they start.
@@ -171,8 +171,28 @@ class DeploymentPlan:
         return self._members("sentinel", self._sentinel_count, _FIRST_SENTINEL, ports)
 
     @property
+    def port_count(self) -> int:
+        """The number of ports that the deployment publishes."""
+        helpers = 1 + self.has_uploader if self.exporter else 0
+        return len(self.addresses) + helpers
+
+    @property
     def exporter_port(self) -> int:
-        return self.ports[-1]
+        return self.ports[len(self.addresses)]
+
+    @property
+    def uploader_port(self) -> int | None:
+        """The port of the uploader's metrics; None without an exporter, or in a state of an earlier release."""
+        servers_and_exporter = len(self.addresses) + 1
+        return self.ports[servers_and_exporter] if len(self.ports) > servers_and_exporter else None
+
+    @property
+    def has_uploader(self) -> bool:
+        return self.backups.is_scheduled and self.upload.is_configured
+
+    def published(self, port: int) -> str:
+        """A container's port in a compose file, published on the bind address."""
+        return f"[{self.bind}]:{port}:{port}" if ":" in self.bind else f"{self.bind}:{port}:{port}"
 
     @property
     def addresses(self) -> list[str]:
@@ -220,11 +240,6 @@ class DeploymentPlan:
             NodeAddress(f"{kind}-{number}", str(network[first + number]), port, port + cluster.BUS_OFFSET)
             for number, port in zip(range(count), ports, strict=True)
         )
-
-
-def port_count(topology: Topology, shards: int, replicas: int) -> int:
-    """The number of ports that the servers of a deployment publish; an exporter needs one more."""
-    return shards * (1 + replicas) + (SENTINEL_COUNT if topology == "replicated" else 0)
 
 
 def default_subnet(stack: str) -> str:

@@ -29,7 +29,7 @@ def plan() -> DeploymentPlan:
     return replace(
         create_plan(settings, "valkey/dev"),
         image="valkey:1",
-        ports=tuple(range(7000, 7007)),
+        ports=tuple(range(7000, 7008)),
         exporter="exporter:1",
         backups=Backups(3600, 3),
         upload=Upload("rclone:1", "bucket/path", "https://s3.example.com"),
@@ -38,14 +38,32 @@ def plan() -> DeploymentPlan:
 
 def test_the_exporters_port_follows_those_of_the_servers(plan: DeploymentPlan) -> None:
     assert [member.port for member in (*plan.nodes, *plan.sentinels)] == list(range(7000, 7006))
-    assert plan.exporter_port == 7006
+    assert (plan.exporter_port, plan.uploader_port) == (7006, 7007)
+    assert plan.port_count == 8
+    assert replace(plan, upload=Upload()).port_count == 7
+    assert replace(plan, exporter="").port_count == 6
 
 
 def test_every_server_is_a_target_whose_password_is_known(plan: DeploymentPlan) -> None:
     passwords = json.loads(deployment_files.render(plan, SECRETS)[deployment_files.EXPORTER_PASSWORDS])
-    targets = [target["targets"][0] for target in exporter.targets(plan)]
+    *servers, _ = exporter.targets(plan)
+    targets = [target["targets"][0] for target in servers]
     assert passwords == dict.fromkeys(targets, PASSWORDS["exporter"])
     assert len(targets) == 6
+
+
+def test_prometheus_reads_the_uploader_at_its_own_port(plan: DeploymentPlan) -> None:
+    *_, target = exporter.targets(plan)
+    assert target["targets"] == [target["labels"]["exporter"]] == [f"{plan.host}:7007"]
+    service = compose.render(plan)["services"]["uploader"]
+    assert service["ports"] == [f"{plan.bind}:7007:7007"]
+    assert service["command"][-1] == "7007"
+
+
+def test_a_state_of_an_earlier_release_has_an_uploader_without_metrics(plan: DeploymentPlan) -> None:
+    earlier = replace(plan, ports=plan.ports[:-1])
+    assert [target["labels"]["kind"] for target in exporter.targets(earlier)] == ["node"] * 3 + ["sentinel"] * 3
+    assert "ports" not in compose.render(earlier)["services"]["uploader"]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +72,7 @@ def test_every_server_is_a_target_whose_password_is_known(plan: DeploymentPlan) 
 )
 def test_the_alerts_know_how_often_a_backup_is_due(plan: DeploymentPlan, hours: int, frequency: str) -> None:
     targets = exporter.targets(replace(plan, backups=Backups(hours * 3600)))
-    assert {target["labels"]["backups"] for target in targets} == {frequency}
+    assert {target["labels"]["backups"] for target in targets if target["labels"]["kind"] == "node"} == {frequency}
 
 
 def test_the_keys_stand_in_the_file_of_rclone_alone(plan: DeploymentPlan) -> None:
@@ -74,6 +92,10 @@ def definitions(plan: DeploymentPlan) -> dict[str, str]:
 def test_an_exporter_starts_anew_with_what_it_reads_at_its_start(plan: DeploymentPlan, changed: str) -> None:
     changes: dict[str, Any] = {changed: "another"}
     assert definitions(plan)["exporter"] != definitions(replace(plan, **changes))["exporter"]
+
+
+def test_an_uploader_starts_again_with_another_certificate(plan: DeploymentPlan) -> None:
+    assert definitions(plan)["uploader"] != definitions(replace(plan, certificate="another"))["uploader"]
 
 
 @pytest.fixture
