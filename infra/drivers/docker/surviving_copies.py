@@ -20,6 +20,7 @@ echo "$seen $holding $reason"
 """
 
 HIGHEST_PRIORITY = 2**31 - 1
+REPLACED_PRIORITIES = (100, 101)
 
 SLACK_SECONDS = 10
 """How much the times of two nodes' positions may differ: SLACK of container/bin/members."""
@@ -107,7 +108,7 @@ def _assess(deployment: ContainerDeployment, node: NodeAddress) -> tuple[int, st
 def _last_in_sync(deployment: ContainerDeployment, other: NodeAddress) -> int:
     """When a member was last a primary or connected to one, as in container/bin/members; 0 without sound data.
 
-    A new cluster node is a primary too, without keys.
+    A new cluster node is a primary too, without keys. A replaced primary that has not copied yet is the earliest.
     """
     state, now = info(deployment.executor, other.name, "replication"), int(time.time())
     if state["role"] == "master":
@@ -117,6 +118,8 @@ def _last_in_sync(deployment: ContainerDeployment, other: NodeAddress) -> int:
     if state["master_link_status"] == "up" or since >= 0:
         return now - max(since, 0)
     priority = int(state["slave_priority"])
+    if priority in REPLACED_PRIORITIES:
+        return 1
     return HIGHEST_PRIORITY - priority if priority else 0
 
 
