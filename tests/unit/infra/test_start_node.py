@@ -496,7 +496,7 @@ def test_a_node_that_waits_for_long_asks_the_others_less_often(data: Path) -> No
 
 
 def test_a_primary_waits_for_an_election_only_as_long_as_one_takes(data: Path) -> None:
-    script = "is_election_over && echo yes || echo no; unled=$(($(date +%s) - 20)); is_election_over && echo yes"
+    script = "is_election_over && echo yes || echo no; unled=$(($(seconds) - 20)); is_election_over && echo yes"
     assert start_node(data, script).split() == ["no", "yes"]
 
 
