@@ -8,9 +8,8 @@ import traceback
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from valkeykit.errors import CancelledJobError, JobTimeoutError, OperationTimeoutError
+from valkeykit.errors import CancelledJobError, JobError, JobTimeoutError, OperationTimeoutError
 from valkeykit.queue.job import InvalidResultError, Job
-from valkeykit.queue.processes.parent import HandlerFailedError
 from valkeykit.queue.schema import CorruptJobError
 
 MAX_BACKOFF_MS = 3_600_000
@@ -37,6 +36,20 @@ class Outcome(NamedTuple):
     job: Job
     value: Any = None
     error: BaseException | None = None
+
+
+class HandlerFailedError(JobError):
+    """A handler raised an exception in its child process.
+
+    Attributes:
+        kind: The name of its class.
+    """
+
+    def __init__(self, kind: str, text: str, traceback: str) -> None:
+        super().__init__(f"{kind}: {text}")
+        self.kind = kind
+        self.text = text
+        self.traceback = traceback
 
 
 def encode_result(value: Any, max_result: int) -> str:

@@ -204,7 +204,8 @@ if __name__ == "__main__":
 """
 
 UNGUARDED = """
-from valkeykit.queue.processes.parent import HandlerFailedError, HandlerProcess
+from valkeykit.queue.outcomes import HandlerFailedError
+from valkeykit.queue.processes.parent import HandlerProcess
 
 def double(value):
     return value * 2

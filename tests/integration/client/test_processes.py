@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from valkeykit.queue.processes.parent import HandlerFailedError, HandlerProcess
+from valkeykit.queue.outcomes import HandlerFailedError
+from valkeykit.queue.processes.parent import HandlerProcess
 
 from tests.integration.client import process_handlers as handlers
 from tests.integration.client.calling import call, progress_of

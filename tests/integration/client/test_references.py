@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from valkeykit.errors import ConfigurationError, InvalidJobError
+from valkeykit.queue.outcomes import HandlerFailedError
 from valkeykit.queue.processes import references
-from valkeykit.queue.processes.parent import HandlerFailedError, HandlerProcess
+from valkeykit.queue.processes.parent import HandlerProcess
 from valkeykit.queue.processes.references import check_importable, check_not_importing
 
 from tests.integration.client import process_handlers as handlers

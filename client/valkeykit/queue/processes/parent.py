@@ -17,6 +17,7 @@ from typing import Any
 
 from valkeykit.errors import InvalidJobError, JobError
 from valkeykit.queue.job_options import MAX_RESULT_BYTES
+from valkeykit.queue.outcomes import HandlerFailedError
 from valkeykit.queue.processes.child import HandlerCall, Message
 from valkeykit.queue.processes.references import check_not_importing, refer
 
@@ -37,20 +38,6 @@ _lock = threading.Lock()
 """Held while a child process is started or ended, and while this process is forked."""
 
 _children: set[_Child] = set()
-
-
-class HandlerFailedError(JobError):
-    """A handler raised an exception in its child process.
-
-    Attributes:
-        kind: The name of its class.
-    """
-
-    def __init__(self, kind: str, text: str, traceback: str) -> None:
-        super().__init__(f"{kind}: {text}")
-        self.kind = kind
-        self.text = text
-        self.traceback = traceback
 
 
 class ProcessEndedError(JobError):

@@ -24,11 +24,19 @@ from typing import TYPE_CHECKING, Any
 
 from valkeykit.queue.job_events import logger
 from valkeykit.queue.queue import Queue
-from valkeykit.queue.worker.leases import LEASE_BATCH_JOBS, RENEWAL_RETRY_FRACTION, RENEWALS_PER_LEASE
 
 if TYPE_CHECKING:
     from valkeykit.queue.base import QueueBase
     from valkeykit.queue.job import Job
+
+RENEWALS_PER_LEASE = 6
+"""Renewals within the duration of a lease; cancellations are noticed as often."""
+
+RENEWAL_RETRY_FRACTION = 1 / 3
+"""The part of a lease for which a renewal is retried, and after which the guard renews those of a silent worker."""
+
+LEASE_BATCH_JOBS = 1000
+"""Jobs that are renewed or started by one call."""
 
 MAX_SILENCE_SECONDS = 600.0
 """Seconds without a message after which a worker counts as stuck, and its leases expire."""

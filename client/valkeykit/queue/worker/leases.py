@@ -14,32 +14,23 @@ from valkeykit.queue import job_events
 from valkeykit.queue.job_events import logger
 from valkeykit.queue.log_fields import fields_of
 from valkeykit.queue.worker.job_executor import INTERRUPT_GRACE_SECONDS
+from valkeykit.queue.worker.lease_guard import LEASE_BATCH_JOBS, RENEWALS_PER_LEASE, LeaseGuard
 
 if TYPE_CHECKING:
     from valkeykit.queue.aqueue import AsyncQueue
     from valkeykit.queue.job import Job
     from valkeykit.queue.queue import Queue
     from valkeykit.queue.worker.job_executor import JobExecutor
-    from valkeykit.queue.worker.lease_guard import LeaseGuard
     from valkeykit.vocabulary import Interruption
 
 CHECK_INTERVAL_SECONDS = 0.1
 """Seconds between two checks of the running jobs."""
-
-RENEWALS_PER_LEASE = 6
-"""Renewals within the duration of a lease; cancellations are noticed as often."""
 
 MAX_RENEWAL_INTERVAL_SECONDS = 10.0
 """Seconds between two renewals at most, so that a worker with a long lease does not look failed."""
 
 STALLED_SECONDS = 0.5
 """Seconds that a job may wait here before it is released, for another worker to take."""
-
-RENEWAL_RETRY_FRACTION = 1 / 3
-"""The part of a lease for which a renewal is retried, and after which the guard renews those of a silent worker."""
-
-LEASE_BATCH_JOBS = 1000
-"""Jobs that are renewed or started by one call."""
 
 Describe = Callable[[], dict[str, Any]]
 """Returns the worker's description of itself, as JSON values."""

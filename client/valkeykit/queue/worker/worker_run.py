@@ -19,14 +19,14 @@ from valkeykit.queue.queue import Queue
 from valkeykit.queue.worker.acks import Acknowledger
 from valkeykit.queue.worker.event_loop import cancelled, is_done_before
 from valkeykit.queue.worker.job_executor import JobExecutor
-from valkeykit.queue.worker.leases import CHECK_INTERVAL_SECONDS, RENEWAL_RETRY_FRACTION, LeaseManager, LeaseRenewer
+from valkeykit.queue.worker.lease_guard import RENEWAL_RETRY_FRACTION, LeaseGuard
+from valkeykit.queue.worker.leases import CHECK_INTERVAL_SECONDS, LeaseManager, LeaseRenewer
 from valkeykit.queue.worker.prefetch import POLL_BLOCK_SECONDS, JobFetcher, PrefetchController
 from valkeykit.queue.worker.worker_health import package_version
 
 if TYPE_CHECKING:
     from valkeykit.queue.base import QueueBase
     from valkeykit.queue.job import Job
-    from valkeykit.queue.worker.lease_guard import LeaseGuard
     from valkeykit.queue.worker.worker_health import Health
     from valkeykit.vocabulary import Interruption
 
