@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from valkeykit.version_numbers import parse_version
+
 _INTEGER = 2**31 - 1
 MAX_SIZE_BYTES = 2**40
 
@@ -33,7 +35,7 @@ class EngineParameter:
         return self.least is None or self.most is None or self.least <= int(value) <= self.most
 
     def exists_in(self, version: str) -> bool:
-        return not self.since or _numbers(self.since) <= _numbers(version)
+        return not self.since or parse_version(self.since) <= parse_version(version)
 
 
 def number(least: int = 0, most: int = _INTEGER, *, live: bool = True, since: str = "") -> EngineParameter:
@@ -114,7 +116,3 @@ SELF_HOSTED: dict[str, EngineParameter] = {
 """Of valkey.conf, from version 8.0 on. What the deployment itself depends on is left out: addresses, files, users,
 persistence, replication and cluster mode.
 """
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))

@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from valkeykit.version_numbers import Version, parse_version
+
 from stackctl.errors import StackError
 from stackctl.progress import Progress
 
@@ -76,22 +78,21 @@ def _on_path() -> tuple[Path | None, str]:
     if pulumi is None:
         return None, "pulumi is not installed"
     version = _version(Path(pulumi))
-    if version is None or version < tuple(map(int, pinned_version().split("."))):
+    if version < parse_version(pinned_version()):
         return None, f"{pulumi} is older than {pinned_version()}, which this project is tested with"
     if shutil.which("pulumi-language-python") is None:
         return None, f"{pulumi} has no pulumi-language-python in its folder"
     return Path(pulumi).parent, ""
 
 
-def _version(binary: Path) -> tuple[int, ...] | None:
-    """The version that the binary prints; None where it doesn't run."""
+def _version(binary: Path) -> Version:
+    """The version that the binary prints; () where it doesn't run."""
     environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "1"}
     try:
         answer = subprocess.run([binary, "version"], capture_output=True, text=True, check=True, env=environment).stdout
     except (OSError, subprocess.CalledProcessError):
-        return None
-    match = re.match(r"v?(\d+)\.(\d+)\.(\d+)", answer)
-    return tuple(map(int, match.groups())) if match else None
+        return ()
+    return parse_version(answer)
 
 
 def _download(cache: Path) -> str | None:

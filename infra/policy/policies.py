@@ -119,7 +119,7 @@ def _version(resource: CheckedResource) -> Iterator[str]:
     props = resource.props
     if resource.kind in {ELASTICACHE, SERVERLESS} and props.get("engine") != "valkey":
         yield f"its engine is {props.get('engine')} -> engine valkey"
-    version = vulnerabilities.parse_version(str(props.get("version", "")))
+    version = vulnerabilities.parse_release(str(props.get("version", "")))
     if resource.kind not in {SERVER, GROUP, CONTAINERS} or version is None:
         return
     vulnerable = vulnerabilities.affecting("valkey", version, has_tls=resource.kind == CONTAINERS)

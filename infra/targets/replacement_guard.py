@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pulumi
 from pulumi import ResourceHook, ResourceHookArgs, ResourceHookBinding, ResourceHookOptions
+from valkeykit.version_numbers import parse_version
 
 from infra.errors import ProvisioningError
 from infra.targets.previous_resources import Inputs, PreviousResources
@@ -91,8 +92,4 @@ def _cause(previous: Inputs, new: Inputs, replacing: frozenset[str]) -> str:
 
 def is_older(version: str, than: str) -> bool:
     """Whether a version, such as 8.1, is older than another."""
-    return _numbers(version) < _numbers(than)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
+    return parse_version(version) < parse_version(than)

@@ -15,7 +15,7 @@ from datetime import date
 from typing import Any
 
 from valkeykit_ops import vulnerabilities
-from valkeykit_ops.vulnerabilities import Version, Vulnerability, VulnerabilityTable, parse_version
+from valkeykit_ops.vulnerabilities import Release, Vulnerability, VulnerabilityTable, parse_release
 
 from stackctl.stack import PROJECT
 
@@ -88,12 +88,12 @@ def _advisories(engine: str, query: Query) -> Iterator[dict[str, Any]]:
 
 
 def _fixed_releases(advisory: dict[str, Any], engine: str) -> tuple[str, ...]:
-    versions: set[Version] = set()
+    versions: set[Release] = set()
     for affected in advisory.get("affected", ()):
         if affected.get("package", {}).get("name") != engine:
             continue
         for events in (version_range["events"] for version_range in affected.get("ranges", ())):
-            parsed = (parse_version(event["fixed"]) for event in events if "fixed" in event)
+            parsed = (parse_release(event["fixed"]) for event in events if "fixed" in event)
             versions |= {version for version in parsed if version and version[:2] >= OLDEST_MINOR_VERSION[engine]}
     return tuple(".".join(map(str, version)) for version in sorted(versions))
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from valkeykit.url import Node
+from valkeykit.version_numbers import parse_version
 
-from infra.drivers.binary import parse_version
 from infra.drivers.docker import compose, deployment_files, driver, exporter
 from infra.drivers.docker.addresses import FIRST_PORT
 from infra.drivers.docker.plan import DeploymentPlan

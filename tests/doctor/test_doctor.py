@@ -251,7 +251,7 @@ def test_a_stacks_fixes_use_pulumi(server: ServerProcess) -> None:
     ],
 )
 def test_vulnerable_versions(engine: str, version: str, cve: str, is_open: bool) -> None:
-    parsed = vulnerabilities.parse_version(version)
+    parsed = vulnerabilities.parse_release(version)
     assert parsed
     assert (cve in {one.cve for one in vulnerabilities.affecting(engine, parsed, has_tls=False)}) is is_open
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from valkeykit.version_numbers import parse_version
 from valkeykit_ops.migrate.payload import Format
 
 from harness.servers import ServerProcess
@@ -94,7 +95,7 @@ def _field_ends(client: Any) -> Any:
 
 def _way(client: Any, target: str, kind: str) -> str:
     engine, _, version = target.partition("-")
-    reads = Format.of(engine, tuple(map(int, version.split("."))))
+    reads = Format.of(engine, parse_version(version))
     ways = {reads.transfer_mode(client.dump(key)).value for key in client.scan_iter(f"{kind}:*")}
     return " / ".join(sorted(ways))
 

@@ -13,7 +13,9 @@ from functools import lru_cache
 from importlib import resources
 from typing import NamedTuple
 
-Version = tuple[int, int, int]
+from valkeykit.version_numbers import minor_version, parse_version
+
+Release = tuple[int, int, int]
 
 
 class Vulnerability(NamedTuple):
@@ -53,34 +55,28 @@ def parse_table(text: str) -> VulnerabilityTable:
     return VulnerabilityTable(record["date"], tuple(rows))
 
 
-def affecting(engine: str, version: Version, *, has_tls: bool) -> list[Vulnerability]:
+def affecting(engine: str, version: Release, *, has_tls: bool) -> list[Vulnerability]:
     """The vulnerabilities of a version."""
     line = f"{version[0]}.{version[1]}"
     return [
         one
         for one in load_table().vulnerabilities
         if (has_tls or not one.needs_tls)
-        and any(version < (parse_version(fixed) or version) for fixed in _of(one, engine) if _line(fixed) == line)
+        and any(version < parse_version(fixed) for fixed in _of(one, engine) if minor_version(fixed) == line)
     ]
 
 
 def fixed_release(vulnerabilities: Sequence[Vulnerability], engine: str, line: str) -> str:
     """The oldest release of a minor version, such as 8.1, that fixes all of them; empty if there is none."""
-    fixed = [one for known in vulnerabilities for one in _of(known, engine) if _line(one) == line]
-    return max(fixed, key=lambda one: parse_version(one) or (0, 0, 0), default="")
+    fixed = [one for known in vulnerabilities for one in _of(known, engine) if minor_version(one) == line]
+    return max(fixed, key=parse_version, default="")
 
 
-def parse_version(text: str) -> Version | None:
-    """The three numbers of a version; None if the text is not a version."""
-    parts = text.split("-", maxsplit=1)[0].split(".")
-    if len(parts) != 3 or not all(part.isdigit() for part in parts):
-        return None
-    return int(parts[0]), int(parts[1]), int(parts[2])
+def parse_release(text: str) -> Release | None:
+    """The three numbers of a release; None if the text has fewer or more."""
+    numbers = parse_version(text)
+    return (numbers[0], numbers[1], numbers[2]) if len(numbers) == 3 else None
 
 
 def _of(one: Vulnerability, engine: str) -> Iterable[str]:
     return one.valkey if engine == "valkey" else one.redis
-
-
-def _line(version: str) -> str:
-    return version.rsplit(".", 1)[0]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from valkeykit.errors import UnsupportedServerError
+from valkeykit.version_numbers import parse_version
 
 MIN_VERSION = (7, 2)
 """The first release of Valkey; it has the scripts and the LMPOP that the queue needs."""
@@ -27,7 +28,7 @@ def verify_server(server: Mapping[str, Any], memory: Mapping[str, Any], *, allow
             fix="run Valkey 7.2 or newer",
         )
     version = str(info.get("valkey_version", "0"))
-    if tuple(int(part) for part in version.split(".")[:2]) < MIN_VERSION:
+    if parse_version(version)[:2] < MIN_VERSION:
         raise UnsupportedServerError(f"the server is Valkey {version}, older than 7.2", fix="upgrade the server")
     _check_eviction(str(info.get("maxmemory_policy", "noeviction")), allow_eviction=allow_eviction)
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from valkeykit.version_numbers import parse_version
+
 Inputs = Mapping[str, Any]
 
 GROUP = "aws:elasticache/replicationGroup:ReplicationGroup"
@@ -67,9 +69,9 @@ def replaces(kind: str, former: Inputs, inputs: Inputs, changed: set[str]) -> se
 def provider_replaces(kind: str, former: Inputs, inputs: Inputs, changed: set[str]) -> set[str]:
     """Which of the changed inputs the provider cannot change in place; a version when it goes back."""
     forced = changed & FORCES_NEW.get(kind, set())
-    for version in changed & VERSIONS:
-        if former.get("engine") == inputs.get("engine") and _numbers(inputs[version]) < _numbers(former[version]):
-            forced.add(version)
+    if former.get("engine") == inputs.get("engine"):
+        versions = changed & VERSIONS
+        forced |= {name for name in versions if parse_version(inputs[name]) < parse_version(former[name])}
     return forced
 
 
@@ -195,7 +197,3 @@ def _rule(inputs: Inputs) -> Iterator[str]:
 def _check(holds: object, otherwise: str) -> Iterator[str]:
     if not holds:
         yield otherwise
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from infra.drivers.binary import parse_version
+from valkeykit.version_numbers import parse_version
+
 from infra.drivers.docker import volumes
 from infra.drivers.docker.container_deployment import ContainerDeployment
 from infra.drivers.docker.objects import VERSION

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from valkeykit.version_numbers import minor_version, parse_version
+
 from infra import hardening
-from infra.drivers.binary import parse_version
 from infra.drivers.docker import (
     addresses,
     compose,
@@ -263,7 +264,7 @@ def _reject_image_version(version: str, spec: DeploymentSpec) -> None:
     if not f"{version}.".startswith(f"{spec.version}."):
         raise ProvisioningError(
             f"{spec.source.reference} contains Valkey {version}, not {spec.version}",
-            fix=f"pulumi config set version {version.rpartition('.')[0]}, or another docker.image",
+            fix=f"pulumi config set version {minor_version(version)}, or another docker.image",
         )
 
 
@@ -272,7 +273,7 @@ def _reject_downgrade(version: str, deployment: ContainerDeployment, previous: D
     written = data_version.newest(deployment, previous.version if previous else "")
     if not written or f"{written}.".startswith(f"{version}.") or parse_version(written) <= parse_version(version):
         return
-    newer = ".".join(written.split(".")[:2])
+    newer = minor_version(written)
     raise ProvisioningError(
         f"the data was written by Valkey {written}; {version} is older and may not read it",
         fix=f"pulumi config set version {written if version.startswith(f'{newer}.') else newer}, "

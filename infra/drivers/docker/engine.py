@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
+from valkeykit.version_numbers import parse_version
+
 from infra.drivers.docker.compose import to_text
 from infra.drivers.docker.deployment_files import FOLDER
 from infra.errors import ProvisioningError
@@ -235,8 +237,7 @@ def _environment() -> dict[str, str]:
 
 
 def _reject_older(what: str, version: str, minimum: tuple[int, int]) -> None:
-    numbers = version.lstrip("v").split(".")
-    if tuple(int(number) for number in numbers[:2]) < minimum:
+    if parse_version(version)[:2] < minimum:
         needed = ".".join(map(str, minimum))
         raise EngineError(f"{what} is {version}, {needed} or newer is needed", fix=f"upgrade {what}")
 

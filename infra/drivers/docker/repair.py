@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from infra.drivers.binary import parse_version
+from valkeykit.version_numbers import parse_version
+
 from infra.drivers.docker import aof, lost_slots, reasons, repair_container, roles, surviving_copies
 from infra.drivers.docker.container_deployment import ContainerDeployment
 from infra.drivers.docker.container_executor import WrongPasswordError

@@ -22,7 +22,8 @@ from datetime import datetime, timezone
 from fnmatch import fnmatch
 from pathlib import Path
 
-from infra.drivers.binary import parse_version
+from valkeykit.version_numbers import parse_version
+
 from infra.drivers.files import write_private
 from infra.errors import ProvisioningError
 from infra.hardening import Topology

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import pulumi
+from valkeykit.version_numbers import minor_version, parse_version
 
 from infra import hardening
-from infra.drivers.binary import parse_version
 from infra.drivers.docker import deployment_files, exporter
 from infra.drivers.docker.plan import DeploymentPlan
 from infra.outputs import FIREWALL, PROMETHEUS_TARGETS, SENTINELS
@@ -147,7 +147,7 @@ def _integers(numbers: Sequence[float]) -> tuple[int, ...]:
 
 
 def _warn_if_outdated(version: str) -> None:
-    minimum = PATCH_RELEASES.get(version.rpartition(".")[0])
+    minimum = PATCH_RELEASES.get(minor_version(version))
     if minimum and parse_version(version) < parse_version(minimum):
         pulumi.log.warn(
             f"Valkey {version} lacks fixes of {minimum} (CVE-2026-56684 and others); your distribution may have "

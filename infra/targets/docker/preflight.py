@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from valkeykit.errors import ConfigurationError, ValkeykitError
+from valkeykit.version_numbers import minor_version
 
 from infra import project
 from infra.drivers import certificates, rdb
@@ -39,7 +40,7 @@ def read_certificate(settings: StackSettings) -> tuple[CertificatePair, str]:
 
 
 def _problems(settings: StackSettings) -> Iterator[ValkeykitError]:
-    minor = ".".join(settings.version.split(".")[:2])
+    minor = minor_version(settings.version)
     if minor not in PATCH_RELEASES:
         yield ProvisioningError(
             f"Valkey {settings.version} is not supported, expected one of {', '.join(PATCH_RELEASES)}",

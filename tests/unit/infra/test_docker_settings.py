@@ -174,6 +174,6 @@ def test_files_that_arent_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("line", planning.PATCH_RELEASES)
 def test_the_pinned_release_of_a_line_has_no_known_vulnerability(line: str) -> None:
-    version = vulnerabilities.parse_version(planning.PATCH_RELEASES[line])
+    version = vulnerabilities.parse_release(planning.PATCH_RELEASES[line])
     assert version is not None
     assert vulnerabilities.affecting("valkey", version, has_tls=True) == []

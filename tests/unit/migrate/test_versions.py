@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from valkeykit.version_numbers import parse_version
 from valkeykit_ops.migrate import access_checks, permissions, preflight
 from valkeykit_ops.migrate.run_context import RunContext
 from valkeykit_ops.migrate.silent_commands import notifies_enough
@@ -14,7 +15,7 @@ from valkeykit_ops.migrate.silent_commands import notifies_enough
 def context(source: str, target: str, *, reverse: bool = False) -> RunContext:
     def server(name: str) -> Any:
         engine, _, version = name.partition(" ")
-        return SimpleNamespace(engine=engine, release=tuple(map(int, version.split("."))), name=name)
+        return SimpleNamespace(engine=engine, release=parse_version(version), name=name)
 
     made = SimpleNamespace(source=server(source), target=server(target), options=SimpleNamespace(reverse=reverse))
     return cast("RunContext", made)

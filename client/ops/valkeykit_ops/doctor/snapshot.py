@@ -14,6 +14,7 @@ from valkeykit.connection import mode_of
 from valkeykit.error_translation import classify
 from valkeykit.settings import ConnectionSettings
 from valkeykit.url import Node
+from valkeykit.version_numbers import parse_version
 
 from valkeykit_ops import nodes as deployment
 from valkeykit_ops.cluster_nodes import ClusterMember, OpenSlot
@@ -80,8 +81,8 @@ class Snapshot:
     @property
     def version(self) -> tuple[int, int]:
         """Major and minor version of the Redis commands that the server supports."""
-        major, minor, *_ = (*str(self.info.get("redis_version", "")).split("."), "0", "0")
-        return (int(major), int(minor)) if (major + minor).isdigit() else (0, 0)
+        major, minor, *_ = (*parse_version(str(self.info.get("redis_version", ""))), 0, 0)
+        return major, minor
 
     @property
     def may_administer(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from valkeykit_ops.doctor.finding import CERTAIN, LIKELY, WARNING, Finding
 from valkeykit_ops.doctor.snapshot import Snapshot
 from valkeykit_ops.doctor.target import Target
-from valkeykit_ops.vulnerabilities import affecting, fixed_release, parse_version
+from valkeykit_ops.vulnerabilities import affecting, fixed_release, parse_release
 
 UNSUPPORTED_REDIS = ("7.0",)
 """Redis minor versions without fixes, in addition to those older than 6.2."""
@@ -19,7 +19,7 @@ OLDEST_REDIS = (6, 2, 0)
 def findings(snapshot: Snapshot, target: Target) -> list[Finding]:
     """Findings about the server's version."""
     engine, text = engine_of(snapshot.info)
-    version = parse_version(text)
+    version = parse_release(text)
     if version is None:
         return []
     node = str(snapshot.node)

@@ -14,6 +14,7 @@ from valkeykit.connection import first_answer, mode_of, open_client
 from valkeykit.errors import ConfigurationError, TlsError, UnreachableError
 from valkeykit.settings import ConnectionSettings
 from valkeykit.url import Node
+from valkeykit.version_numbers import Version, parse_version
 from valkeykit.vocabulary import MigrationRole
 
 from valkeykit_ops.migrate.failures import naming_endpoint, translating_errors
@@ -116,8 +117,8 @@ class MigrationServer:
         return bool(self._label)
 
     @property
-    def release(self) -> tuple[int, ...]:
-        return tuple(int(part) for part in self.version.split(".") if part.isdigit())
+    def release(self) -> Version:
+        return parse_version(self.version)
 
     @property
     def has_absolute_ttl(self) -> bool:
