@@ -1,4 +1,4 @@
-"""The recorder of a node's position: it is started again, and a health check reports one that is gone."""
+"""recorder: the position that it records, its restart, and the health check that reports one that is gone."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 from infra.drivers.docker import reasons
 from infra.drivers.docker.deployment_files import SCRIPTS
+from tests.unit.infra.node_volume import BASE, LATEST, NEXT, NOW, add_increment, assess, note, shell, start_node
 
 
 @pytest.mark.parametrize(
@@ -61,3 +62,60 @@ command sleep 300 & server=$!
 keep_recording; wait"""
     subprocess.run(["sh", "-c", script], check=True, timeout=250)
     assert len(count.read_text().splitlines()) >= 3
+
+
+def test_an_orderly_stop_makes_the_data_of_a_replica_no_younger(data: Path) -> None:
+    script = f'. {SCRIPTS}/recorder; loaded=$data; read_position; note_end; cut -d " " -f 2,9 <"$position"'
+    note(data, role="slave")
+    assert shell(data, script) == f"slave {NOW}"
+    note(data, role="master")
+    role, seen = shell(data, script).split()
+    assert role == "stopped"
+    assert int(seen) > NOW
+
+
+def test_a_server_that_is_stopped_while_it_loads_has_led_nobody(data: Path) -> None:
+    before = (data / "position").read_text()
+    shell(data, f". {SCRIPTS}/recorder; loaded=$data/no; read_position; note_end")
+    assert (data / "position").read_text() == before
+
+
+def test_a_position_is_noted_with_the_size_of_all_files(data: Path) -> None:
+    add_increment(data)
+    answers = (
+        "# Replication\nrole:master\nmaster_replid:history\nmaster_repl_offset:7000\n# Persistence\nloading:0\n"
+        "aof_rewrite_scheduled:0\naof_pending_bio_fsync:0\naof_buffer_length:0\n# Keyspace\ndb0:keys=7\nPONG\n"
+    )
+    (data / "answers").write_text(f"PONG\n{answers * 3}")
+    script = f'. {SCRIPTS}/recorder; owner= project=shop version=9.1.2 seen=1; note <"{data}/answers"; cat "$position"'
+    *words, seen, version, base, earlier = shell(data, script).split()
+    assert words == ["shop", "master", "history", "7000", NEXT, "1000", "1000", "7"]
+    assert int(seen) > NOW
+    assert [version, base, earlier] == ["9.1.2", BASE, "1004"]
+    assert assess(data) == "known:"
+
+
+def test_a_newcomer_without_slots_has_led_nobody(data: Path) -> None:
+    (data / "answers").write_text(
+        "PONG\nrole:master\nmaster_replid:h\nmaster_repl_offset:0\nloading:0\naof_rewrite_scheduled:0\n"
+        "aof_pending_bio_fsync:0\naof_buffer_length:0\n# Persistence\n# Keyspace\nPONG\n"
+    )
+    script = f'. {SCRIPTS}/recorder; newcomer=$data/newcomer; : >"$newcomer"; ask() {{ :; }}\n'
+    script += f'port=1 project=shop seen=1; note <"{data}/answers"; cut -d " " -f 2,8,9 <"$position"'
+    assert shell(data, script) == "master 0 1"
+    script = "topology=cluster; assess; echo $holding $(priority)"
+    assert start_node(data, script).split() == ["known", "0"]
+    note(data)
+    assert start_node(data, script).split() == ["known", str(LATEST - NOW)]
+
+
+def test_no_position_is_noted_while_the_files_are_of_the_data_before(data: Path) -> None:
+    """A replica that has copied all data writes them to its disk; and a server that answers PONG alone has no data."""
+    before = (data / "position").read_text()
+    (data / "appendonlydir" / "temp-appendonly.aof.incr").write_bytes(b"")
+    (data / "answers").write_text(
+        "PONG\nrole:slave\nmaster_replid:h\nslave_repl_offset:9\nmaster_link_status:up\nloading:0\n"
+        "aof_rewrite_scheduled:0\naof_pending_bio_fsync:0\naof_buffer_length:0\n# Persistence\nPONG\n"
+    )
+    shell(data, f'. {SCRIPTS}/recorder; project=shop seen=1; note <"{data}/answers"')
+    assert (data / "position").read_text() == before
