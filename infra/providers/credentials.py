@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime, timezone
+from typing import Any
 
 import pulumi
 from pulumi.dynamic import (
@@ -27,12 +29,12 @@ class PasswordProvider(ResourceProvider):
 
     def check(self, olds: Props, news: Props) -> CheckResult:
         """A new password can't revoke the previous one in the same step: every application would be locked out."""
-        if not olds or olds.get("rotation", "") == news["rotation"] or news["rotation"] != news["retired"]:
+        if not olds or olds.get("rotation", "") == news["rotation"] or news["rotation"] != news["completed"]:
             return CheckResult(news, [])
         previous = olds.get("rotation", "")
         fix = f"pulumi config set completedRotation {previous}" if previous else "pulumi config rm completedRotation"
         reason = f"ends the passwords before the rotation {news['rotation']!r}, which is not carried out yet -> {fix}"
-        return CheckResult(news, [CheckFailure("retired", reason)])
+        return CheckResult(news, [CheckFailure("completed", reason)])
 
     def create(self, props: Props) -> CreateResult:
         return CreateResult(uuid.uuid4().hex, {"rotation": props["rotation"], "value": new_password(), "previous": ""})
@@ -51,13 +53,14 @@ class Password(Resource, module="valkey", name="Password"):
     previous: pulumi.Output[str | None]
 
     def __init__(
-        self, name: str, rotation: pulumi.Input[str], retired: str, opts: pulumi.ResourceOptions | None = None
+        self, name: str, rotation: pulumi.Input[str], completed: str, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         """
-        rotation: a name; a new one creates a new password. retired: the last rotation whose previous passwords ended.
+        rotation: a name; a new one creates a new password.
+        completed: the last rotation whose previous passwords were revoked.
         """
         secret = pulumi.ResourceOptions(additional_secret_outputs=["value", "previous"])
-        props = {"rotation": rotation, "retired": retired, "value": None, "previous": None}
+        props = {"rotation": rotation, "completed": completed, "value": None, "previous": None}
         super().__init__(PasswordProvider(), name, props, pulumi.ResourceOptions.merge(opts, secret))
 
 
@@ -70,7 +73,9 @@ class RotationProvider(ResourceProvider):
         return CreateResult(uuid.uuid4().hex, _current_rotation(props))
 
     def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
-        return DiffResult(changes=any(olds[key] != news[key] for key in ("rotation", "retired")))
+        """A refresh passes inputs that an earlier version stored."""
+        before, after = ((props["rotation"], completed_rotation(props)) for props in (olds, news))
+        return DiffResult(changes=before != after)
 
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
         is_new = olds["rotation"] != news["rotation"]
@@ -79,9 +84,14 @@ class RotationProvider(ResourceProvider):
         )
 
 
+def completed_rotation(props: Mapping[str, Any]) -> str:
+    """The completed rotation in the inputs or the state of a `Rotation`; an earlier version stored it as `retired`."""
+    return str(props["completed"] if "completed" in props else props["retired"])
+
+
 def _current_rotation(props: Props) -> Props:
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return {"rotation": props["rotation"], "retired": props["retired"], "loaded": now}
+    return {"rotation": props["rotation"], "completed": props["completed"], "loaded": now}
 
 
 class Rotation(Resource, module="valkey", name="Rotation"):
@@ -92,9 +102,9 @@ class Rotation(Resource, module="valkey", name="Rotation"):
 
     loaded: pulumi.Output[str]
 
-    def __init__(self, name: str, rotation: str, retired: str, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, rotation: str, completed: str, opts: pulumi.ResourceOptions | None = None) -> None:
         """opts: must depend on all resources with the passwords."""
-        props = {"rotation": rotation, "retired": retired, "loaded": None}
+        props = {"rotation": rotation, "completed": completed, "loaded": None}
         super().__init__(RotationProvider(), name, props, opts)
 
 

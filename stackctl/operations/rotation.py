@@ -149,10 +149,12 @@ def _requested(stack: Stack) -> RotationState:
 
 def _completed(stack: Stack) -> RotationState:
     """The rotation that the servers have. The state of an older stack has less of it, and without passwords nothing."""
+    from infra.providers.credentials import completed_rotation  # loads Pulumi
+
     requested = _requested(stack)
     with contextlib.suppress(StackError):
         state = stack.resource("Rotation")
-        return RotationState(state["rotation"], state["retired"], datetime.fromisoformat(state["loaded"]))
+        return RotationState(state["rotation"], completed_rotation(state), datetime.fromisoformat(state["loaded"]))
     with contextlib.suppress(StackError):
         return RotationState(stack.resource("Password")["rotation"], requested.completed, _time_of(requested.rotation))
     return requested

@@ -153,9 +153,9 @@ def plan(before: Configuration, after: Configuration) -> list[Step] | Effect:
 
 
 def _decisive(made: DeployedAws) -> list[Recorded]:
-    """Without the input `retired` (the key `completedRotation`), which passwords only check."""
+    """Without the input `completed` (the key `completedRotation`), which passwords only check."""
     return [
-        replace(resource, inputs={key: value for key, value in resource.inputs.items() if key != "retired"})
+        replace(resource, inputs={key: value for key, value in resource.inputs.items() if key != "completed"})
         if resource.kind == PASSWORD
         else resource
         for resource in made.recorder.recorded
