@@ -97,6 +97,18 @@ class ContainerDeployment:
                         fix="pulumi config set --path docker.project <another name>",
                     )
 
+    def reject_paused(self) -> None:
+        """Check that no container is paused.
+
+        Raises:
+            EngineError: one is.
+        """
+        containers = self.engine.inspect("container", *map(self.container, self.project["services"]))
+        if paused := [facts["Name"].lstrip("/") for facts in containers if facts["State"]["Paused"]]:
+            raise EngineError(
+                f"paused containers: {', '.join(paused)}", fix=f"docker unpause {' '.join(paused)}, then make up"
+            )
+
     def write_users(self) -> None:
         """Write only the users into the volume."""
         rendered = deployment_files.render(self.plan, self.secrets)

@@ -66,6 +66,8 @@ def problem(facts: dict[str, Any] | None, desired: dict[str, Any]) -> str | None
     """The problem of a container, or None."""
     if facts is None:
         return "its container does not exist"
+    if facts["State"].get("Paused"):
+        return "it is paused"
     if (health := status(facts)) in ("stopped", "unhealthy", "restarting"):
         return f"it is {health}"
     if not _has_address(facts, desired):

@@ -252,6 +252,7 @@ def _check(spec: DeploymentSpec, previous: DeploymentState | None, image: str) -
         spec.engine, _with_ports(replace(spec.plan, image=image), spec, previous), spec.secrets
     )
     deployment.reject_foreign_objects()
+    deployment.reject_paused()
     _reject_downgrade(version, deployment, previous)
     if previous is None and spec.restore_from:
         restore.preflight(spec.restore_from, version)
