@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from valkeykit import errors
-from valkeykit.queue import server_checks
+from valkeykit.queue import connections
 
 VALKEY = {"server_name": "valkey", "valkey_version": "9.1.2", "redis_version": "7.2.4"}
 NOEVICTION = {"maxmemory_policy": "noeviction"}
@@ -20,12 +20,12 @@ NOEVICTION = {"maxmemory_policy": "noeviction"}
 )
 def test_servers_that_do_not_suit(server: dict[str, Any], text: str) -> None:
     with pytest.raises(errors.UnsupportedServerError, match=text):
-        server_checks.verify_server(server, NOEVICTION, allow_eviction=True)
+        connections.verify_server(server, NOEVICTION, allow_eviction=True)
 
 
 def test_a_cluster_answers_for_each_node() -> None:
     nodes = {"a:1": VALKEY | {"x": 1, "y": 2, "z": 3}, "b:1": VALKEY | {"x": 1, "y": 2, "z": 3}}
     memory = {"maxmemory_policy": "allkeys-lru", "a": 1, "b": 1, "c": 1, "d": 1, "e": 1}
     with pytest.raises(errors.UnsupportedServerError, match=r"allkeys-lru.*pulumi config set workload mixed"):
-        server_checks.verify_server(nodes, {"a:1": memory}, allow_eviction=False)
-    server_checks.verify_server(nodes, {"a:1": memory}, allow_eviction=True)
+        connections.verify_server(nodes, {"a:1": memory}, allow_eviction=False)
+    connections.verify_server(nodes, {"a:1": memory}, allow_eviction=True)
