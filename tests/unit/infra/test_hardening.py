@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from infra import hardening
-from infra.hardening import Target, Workload
+from infra.hardening import Target, User, Workload
 
 PASSWORDS = {user.name: f"secret of {user.name}" for user in hardening.USERS}
 
@@ -48,6 +48,17 @@ def test_the_default_user_is_off_in_the_form_that_loses_no_data() -> None:
     first, *others = hardening.acl(PASSWORDS).splitlines()
     assert first == "user default off resetpass ~* &* +@all"
     assert not any("nopass" in line for line in others)
+
+
+@pytest.mark.parametrize("users", [hardening.SYSTEM_USERS, hardening.SENTINEL_USERS], ids=["nodes", "sentinels"])
+def test_the_exporter_has_no_access_to_keys(users: tuple[User, ...]) -> None:
+    """Its endpoint runs queries of anonymous clients, such as `check-keys=*`."""
+    (exporter,) = (user for user in users if user.name == hardening.EXPORTER)
+    granted = {word for word in exporter.rules.split() if word[0] in "+~%&" or word.startswith("all")}
+    assert granted
+    assert not {word for word in granted if not word.startswith("+") or word.startswith("+@")}
+    assert not granted & {"+scan", "+keys", "+randomkey", "+type", "+object", "+dump", "+monitor", "+memory|usage"}
+    assert not [word for word in granted if word.startswith(("+config", "+acl", "+client|list", "+eval", "+fcall"))]
 
 
 def test_the_file_has_one_directive_a_line() -> None:
