@@ -134,7 +134,7 @@ site: $(SITE) ## Build docs/ as a website in build/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo build/site/index.html
 
-bench: $(DEV) ## Run the benchmarks (ONLY=up|queue|cache|docker|doctor|migrate|cloud); prints a table, writes build/bench/<name>.json
+bench: $(DEV) ## Run the benchmarks (ONLY=up|queue|cache|docker|outage|doctor|migrate|cloud); prints a table, writes build/bench/<name>.json
 	@$(BIN)/python -m bench $(ONLY)
 
 .venv/bin/python:

@@ -1,10 +1,10 @@
-"""python -m bench cache|cloud|docker|doctor|migrate|queue|up"""
+"""python -m bench cache|cloud|docker|doctor|migrate|outage|queue|up"""
 
 from __future__ import annotations
 
 import sys
 
-from bench import cache, cloud, docker, doctor, migrate, page, queue, up
+from bench import cache, cloud, docker, doctor, migrate, outage, page, queue, up
 
 BENCHMARKS = {
     "cache": cache.run,
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "docker": docker.run,
     "doctor": doctor.run,
     "migrate": migrate.run,
+    "outage": outage.run,
     "queue": queue.run,
     "up": up.run,
 }

@@ -20,6 +20,7 @@ FILE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 _ABOUT = {
     "up": "Provisioning on the embedded target",
     "docker": "Provisioning, rotation and failover on the docker target",
+    "outage": "All nodes of a group on the docker target killed at once",
     "cloud": "Previews of the cloud targets",
     "cache": "Cache",
     "queue": "Job queue",
