@@ -318,7 +318,7 @@ class Stack:
         return UpdateError(text, fix=fix, has_begun=happened.has_begun)
 
 
-_PREPARATIONS = ("Password", "Authority", "Certificate", "Rotation", "Cleanup")
+_PREPARATIONS = ("Password", "Authority", "Certificate", "Rotation", "Cleanup", "ProcessCleanup")
 
 
 def _kind(resource: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ from pulumi.output import Unknown
 from infra.providers import Props, without_traceback
 
 if TYPE_CHECKING:
+    from infra.drivers.processes.folder import Ownership, ServerFolder
     from infra.drivers.processes.group import GroupSpec
     from infra.drivers.processes.group_driver import GroupState
     from infra.drivers.processes.running_server import ServerSpec, ServerState
@@ -280,6 +281,32 @@ def repair(props: Props, node: str, *, force: bool, dry: bool) -> Iterator[str]:
     yield from (f"{node}: {line}" for line in result.done)
     if result.kept:
         yield f"{node}: its previous files are kept in {result.kept}"
+
+
+def remove_leftovers(props: Props) -> None:
+    """Stop the servers of a stack whose state doesn't have them, and remove their files.
+
+    props: of a Server or a ServerGroup. What was still being restored leaves no snapshot: its source has all of it.
+    """
+    from infra.drivers.processes import group_driver, server
+
+    if "topology" in props:
+        group = _group("", props)
+        if owner := _owner_left(group.folder, props):
+            group_driver.remove(replace(group, ownership=owner), keep_snapshot=_keeps_snapshot(owner, props))
+    else:
+        single = _spec("", props, int(props["port"]))
+        if owner := _owner_left(single.folder, props):
+            server.remove(replace(single, ownership=owner), keep_snapshot=_keeps_snapshot(owner, props))
+
+
+def _owner_left(folder: ServerFolder, props: Props) -> Ownership | None:
+    owner = folder.ownership()
+    return owner if owner and owner.stack == props["stack"] else None
+
+
+def _keeps_snapshot(owner: Ownership, props: Props) -> bool:
+    return bool(props["finalSnapshot"]) and not owner.restoring
 
 
 def _group(resource: str, props: Props) -> GroupSpec:

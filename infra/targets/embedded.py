@@ -18,6 +18,7 @@ from infra.drivers import binary, rdb
 from infra.drivers.processes import layout, ports, process
 from infra.drivers.processes.folder import Ownership, ServerFolder
 from infra.errors import ProvisioningError
+from infra.providers.cleanup import ProcessCleanup
 from infra.providers.credentials import Password
 from infra.providers.processes import Server, ServerGroup
 from infra.settings import StackSettings
@@ -77,16 +78,13 @@ class EmbeddedDeployment(TargetDeployment):
 
     def _create_server(self, settings: StackSettings, common: Mapping[str, Any]) -> pulumi.Output[dict[str, Any]]:
         """A single server; returns its ports and its version."""
-        server = Server(
-            self._identity.resource("server"),
-            {
-                **common,
-                "directives": _directives(settings),
-                "acl": self._acl(hardening.USERS),
-                "password": self.passwords[hardening.ADMIN],
-            },
-            self._protected,
-        )
+        inputs = {
+            **common,
+            "directives": _directives(settings),
+            "acl": self._acl(hardening.USERS),
+            "password": self.passwords[hardening.ADMIN],
+        }
+        server = Server(self._identity.resource("server"), inputs, self._after_cleanup(inputs))
         listens = server.listens.apply(lambda port: [port])
         return pulumi.Output.all(listens=listens, sentinels=[], runs=server.runs)
 
@@ -94,24 +92,26 @@ class EmbeddedDeployment(TargetDeployment):
         """The servers of the other topologies, with the users of their mutual connections."""
         passwords = {**self.passwords, **self._create_passwords(_INTERNAL_USERS)}
         users = [user for user in hardening.node_users(settings.topology) if user.name in passwords]
-        servers = ServerGroup(
-            self._identity.resource("servers"),
-            {
-                **common,
-                "topology": settings.topology,
-                "shards": settings.shard_count,
-                "replicas": settings.replica_count,
-                "directives": {
-                    **_directives(settings),
-                    **hardening.topology_directives(settings.topology, settings.replica_count),
-                },
-                "acl": self._acl(users),
-                "sentinelAcl": self._acl([user for user in hardening.SENTINEL_USERS if user.name in passwords]),
-                "passwords": {name: passwords[name] for name in (hardening.ADMIN, *_INTERNAL_USERS)},
+        inputs = {
+            **common,
+            "topology": settings.topology,
+            "shards": settings.shard_count,
+            "replicas": settings.replica_count,
+            "directives": {
+                **_directives(settings),
+                **hardening.topology_directives(settings.topology, settings.replica_count),
             },
-            self._protected,
-        )
+            "acl": self._acl(users),
+            "sentinelAcl": self._acl([user for user in hardening.SENTINEL_USERS if user.name in passwords]),
+            "passwords": {name: passwords[name] for name in (hardening.ADMIN, *_INTERNAL_USERS)},
+        }
+        servers = ServerGroup(self._identity.resource("servers"), inputs, self._after_cleanup(inputs))
         return pulumi.Output.all(listens=servers.listens, sentinels=servers.sentinels, runs=servers.runs)
+
+    def _after_cleanup(self, inputs: Mapping[str, Any]) -> pulumi.ResourceOptions:
+        """Options of servers that a killed creation may leave without a resource in the state."""
+        cleanup = ProcessCleanup(self._identity.resource("cleanup"), inputs, self._child_options)
+        return pulumi.ResourceOptions.merge(self._protected, pulumi.ResourceOptions(depends_on=[cleanup]))
 
     def _create_passwords(self, names: Iterable[str]) -> dict[str, pulumi.Output[str]]:
         """A new password for each name."""

@@ -28,6 +28,7 @@ RESOURCES: Mapping[str, Answer] = {
     f"{DYNAMIC}Authority": lambda _name, _inputs: {"certificate": "c", "key": "k", "bundle": "b"},
     f"{DYNAMIC}Certificate": lambda _name, _inputs: {"certificate": "c", "key": "k"},
     f"{DYNAMIC}Cleanup": lambda _name, _inputs: {},
+    f"{DYNAMIC}ProcessCleanup": lambda _name, _inputs: {},
     f"{DYNAMIC}Server": lambda _name, inputs: {"listens": inputs["port"] or 6379, "runs": "9.1.2"},
     f"{DYNAMIC}ServerGroup": lambda _name, _inputs: {"listens": [6379], "sentinels": [], "runs": "9.1.2"},
     f"{DYNAMIC}Containers": lambda _name, _inputs: {"listens": [6379] * 6, "primaries": [0], "runs": "9.1.2"},
@@ -90,7 +91,7 @@ def test_the_callers_options_are_those_of_every_resource() -> None:
     assert "valkey:index:Valkey::cache below my:platform:Service::shop" in recorder.names()
     requests = recorder.requests.values()
     assert {request.name for request in requests if request.protect} == {
-        *("cache", "cache-server", "cache-app", "cache-admin", "cache-monitor")
+        *("cache", "cache-cleanup", "cache-server", "cache-app", "cache-admin", "cache-monitor")
     }
 
 

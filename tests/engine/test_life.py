@@ -146,8 +146,8 @@ def test_the_state_has_no_file_that_a_kill_can_cut_short(project: Project) -> No
     assert list(state.rglob("*.attrs")) == []  # the only ones that Pulumi writes in place
 
 
-@pytest.mark.parametrize("moment", ["claim.json", "valkey.conf", "valkey.pid"])
-def test_killed_in_the_middle_and_run_again(project: Project, moment: str) -> None:
+def _kill_creation(project: Project, moment: str) -> None:
+    """Kill the first update, with its providers, as soon as a file of the server is there."""
     project.stack.query("stack", "select", "--create", project.stack.name)
     with subprocess.Popen(
         ["pulumi", "up", "--yes", "--skip-preview", "--stack", project.stack.name],
@@ -164,6 +164,11 @@ def test_killed_in_the_middle_and_run_again(project: Project, moment: str) -> No
             with contextlib.suppress(psutil.NoSuchProcess):  # some end with the command
                 if helper.name() != "valkey-server":
                     helper.kill()
+
+
+@pytest.mark.parametrize("moment", ["claim.json", "valkey.conf", "valkey.pid"])
+def test_killed_in_the_middle_and_run_again(project: Project, moment: str) -> None:
+    _kill_creation(project, moment)
     before = project.resources()
     is_changed = project.stack.up()
     # On a busy machine the kill may come too late, and only the outputs are missing.
@@ -172,6 +177,14 @@ def test_killed_in_the_middle_and_run_again(project: Project, moment: str) -> No
     with project.client() as client:
         assert client.ping()
     assert len([server for server in psutil.process_iter() if _is_server_below(server, project.root)]) == 1
+
+
+def test_killed_in_the_middle_and_taken_down(project: Project) -> None:
+    _kill_creation(project, "valkey.pid")
+    project.stack.down()
+    assert project.resources() == []
+    assert not [server for server in psutil.process_iter() if _is_server_below(server, project.root)]
+    assert [path.name for path in project.folder.path.iterdir() if not path.name.startswith("final-")] == []
 
 
 def test_a_reboot_is_survived_when_the_old_process_id_is_another_programs(project: Project) -> None:

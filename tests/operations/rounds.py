@@ -121,7 +121,7 @@ class Round(Operator):
         if name == "finish" and not self.deployment.is_rotating():
             self.must_succeed(self.deployment.command("rotate"))
             self.publish()
-        if name == "rotate" and self.deployment.is_rotating():
+        if "rotate" in {name, self.case.follow_up} and self.deployment.is_rotating():
             self.must_succeed(self.deployment.command("finish"))
         if name == "restore":
             self._end_restored()
