@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import logging
 import time
 from collections.abc import Collection
@@ -108,6 +109,14 @@ class ContainerDeployment:
             raise EngineError(
                 f"paused containers: {', '.join(paused)}", fix=f"docker unpause {' '.join(paused)}, then make up"
             )
+
+    def has_moved(self) -> bool:
+        """Whether its network has another subnet than the plan."""
+        networks = self.engine.inspect("network", f"{self.plan.project}_default")
+        current = {
+            ipaddress.ip_network(config["Subnet"]) for network in networks for config in network["IPAM"]["Config"] or []
+        }
+        return bool(current) and ipaddress.ip_network(self.plan.subnet) not in current
 
     def write_users(self) -> None:
         """Write only the users into the volume."""

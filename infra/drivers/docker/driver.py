@@ -35,6 +35,8 @@ from infra.drivers.docker.engine import Engine, EngineError
 from infra.drivers.docker.images import ImageSource
 from infra.drivers.docker.objects import VERSION, DockerObjects
 from infra.drivers.docker.plan import DeploymentPlan, Secrets
+from infra.drivers.topology import replication
+from infra.drivers.topology.node_executor import reachable
 from infra.errors import ProvisioningError, as_preflight_error
 
 _LOG = logging.getLogger(__name__)
@@ -253,6 +255,8 @@ def _check(spec: DeploymentSpec, previous: DeploymentState | None, image: str) -
     )
     deployment.reject_foreign_objects()
     deployment.reject_paused()
+    if deployment.has_moved():
+        deployment.objects.reject_foreign_users()
     _reject_downgrade(version, deployment, previous)
     if previous is None and spec.restore_from:
         restore.preflight(spec.restore_from, version)
@@ -341,6 +345,8 @@ def _create(deployment: ContainerDeployment, source: Path | None) -> None:
 
 def _change(deployment: ContainerDeployment) -> None:
     """Apply live changes; recreate missing and unhealthy containers; restart outdated ones, one by one."""
+    if deployment.has_moved():
+        _take_down(deployment)
     deployment.write_users()
     live_config.load_users(deployment)  # before a client uses a new password
     deployment.write_files()
@@ -349,6 +355,22 @@ def _change(deployment: ContainerDeployment) -> None:
     deployment.restart_failed()
     deployment.up()
     rolling_restart.restart(deployment)
+
+
+def _take_down(deployment: ContainerDeployment) -> None:
+    """Remove containers and network: all addresses change at once. Volumes stay.
+
+    Sentinels forget the primary at the previous address, so any node may lead: each must have what the primary has,
+    which waits for its replicas when it stops.
+    """
+    plan = deployment.plan
+    if plan.sentinels:
+        live = reachable(deployment.executor, plan.nodes)
+        leading = [node.name for node in live if replication.role(deployment.executor, node) == "master"]
+        for servers in ([sentinel.name for sentinel in plan.sentinels], leading):
+            if servers:
+                deployment.compose("stop", *servers)
+    deployment.compose("down")
 
 
 def _inspect(deployment: ContainerDeployment, engine: str, version: str) -> DeploymentState:

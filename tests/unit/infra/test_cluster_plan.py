@@ -316,3 +316,11 @@ def test_a_failover_that_the_nodes_gave_up_is_ordered_again(monkeypatch: pytest.
 
     cluster.promote(Busy({}), NodeAddress("node-3", "127.0.0.1", 7003))
     assert orders == ["node-3", "node-3"]
+
+
+def test_members_that_have_moved_meet_again() -> None:
+    """Nodes remember the addresses of each other, which all change with another docker.subnet."""
+    nodes = healthy()
+    for node in nodes.values():
+        node.knows = [line.replace(" 10.0.0.", " 10.9.9.") for line in node.knows]
+    assert plan(nodes)[0] == [f"node-0 meet 10.0.0.1{number} 700{number} 1700{number}" for number in (1, 2, 3, 4)]
