@@ -23,6 +23,7 @@ PLACEHOLDERS: Mapping[str, str] = {
     "aws.logKmsKey": _KEY,
     "aws.topicKmsKey": _KEY,
     "aws.topicArn": _ARN.replace("{service}", "sns") + "unknown-0badc0de",
+    "aws.hostedZone": "Z0BADC0DE",
     "docker.registryPassword": "unknown-0badc0de",
     "docker.backupAccessKey": "unknown-0badc0de",
     "docker.backupSecretKey": "unknown-0badc0de",

@@ -188,6 +188,13 @@ class AwsArgs(TypedDict, total=False):
     """An existing Firehose stream for the logs, instead of CloudWatch. Expected: the name of a Firehose stream, or
     empty."""
 
+    dnsName: str
+    """A name for the cache in `hostedZone`; its certificate does not cover it. Expected: a host name such as
+    valkey.example.org, or empty."""
+
+    hostedZone: pulumi.Input[str]
+    """The hosted zone of `dnsName`. Expected: the id of a Route 53 hosted zone, or empty."""
+
     alertEmails: Sequence[str] | str
     """Recipients of alerts; each must confirm once. Expected: addresses such as ops@example.org."""
 

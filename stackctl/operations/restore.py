@@ -15,7 +15,7 @@ from stackctl.operations import backup
 from stackctl.operations.up import deploy
 from stackctl.stack import Stack
 
-_NOT_COPIED = (
+NOT_COPIED = (
     "port",
     "dataDir",
     "passwordRotation",
@@ -23,6 +23,9 @@ _NOT_COPIED = (
     "docker.subnet",
     "docker.project",
     "aws.existing",
+    "aws.dnsName",
+    "aws.hostedZone",
+    "gcp.existing",
 )
 """Keys that two stacks can't share."""
 
@@ -59,7 +62,7 @@ def prepare(stack: Stack, into: Stack, source: str, *, dry: bool) -> str:
         raise StackError(f"the stack {into.name} is up: its data would be lost", fix="name a new stack: INTO=<name>")
     dump = _local(stack, source, endpoint) if endpoint.target in backup.TARGETS else _remote(stack, source)
     if not dry:
-        into.copy_configuration(stack, leaving_out=_NOT_COPIED, changes={"restoreFrom": dump})
+        into.copy_configuration(stack, leaving_out=NOT_COPIED, changes={"restoreFrom": dump})
     return dump
 
 

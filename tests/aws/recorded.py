@@ -49,6 +49,7 @@ CALLS: Mapping[str, Answer] = {
         "engine": "redis" if "redis" in arguments["clusterId"] else "valkey",
         "parameterGroupName": "default.redis7",
     },
+    "aws:route53/getZone:getZone": lambda _token, _arguments: {"name": "example.org"},
     "aws:elasticache/getSubnetGroup:getSubnetGroup": lambda _token, arguments: {
         "name": arguments["name"],
         "vpcId": VPC,

@@ -10,7 +10,7 @@ import pytest
 
 from harness.cloud.aws import service
 from harness.cloud.aws.account import client
-from harness.cloud.aws.configurations import MINIMAL
+from harness.cloud.aws.configurations import MINIMAL, NAMED
 from harness.cloud.changes import REPLACEMENTS, Effect, Step
 from harness.cloud.config_strategies import Configuration
 from harness.cloud.stack import CloudStack
@@ -110,6 +110,12 @@ ALARMS: Scenario = (
 )
 """With existing resources, which the engine's account lacks too."""
 
+NAME: Scenario = (
+    NAMED,
+    ((("aws.dnsName", "cache.example.org"), ("aws.hostedZone", "Z9876543210ABCDEFGHIJ")),),
+)
+"""The keys go only together."""
+
 CLUSTER_MODE: Scenario = ({"topology": "replicated"}, ((("aws.enableClusterMode", "true"),),))
 """Which test_docs.py tries with the engine, in both updates."""
 
@@ -173,6 +179,7 @@ RUNNER = ScenarioRunner(
         "their network": THEIR_NETWORK,
         "existing resources": THEIR_RESOURCES,
         "alarms": ALARMS,
+        "name": NAME,
         "cluster mode": CLUSTER_MODE,
     },
     SAME_AS,

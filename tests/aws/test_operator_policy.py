@@ -7,7 +7,7 @@ import os
 import botocore.session
 
 from harness.cloud.aws import requests
-from harness.cloud.aws.configurations import TOPOLOGIES
+from harness.cloud.aws.configurations import NAMED, TOPOLOGIES
 from harness.cloud.aws.operator_policy import ACTIONS, policy
 from stackctl.stack import PROJECT
 from tests.aws.recorded import DeployedAws
@@ -28,7 +28,7 @@ def test_the_document_is_current() -> None:
 
 
 def test_every_request_of_the_program_is_allowed() -> None:
-    for configuration in (*TOPOLOGIES.values(), {"aws.kmsKey": "own"}, {"aws.auth": "iam"}):
+    for configuration in (*TOPOLOGIES.values(), {"aws.kmsKey": "own"}, {"aws.auth": "iam"}, NAMED):
         for made in DeployedAws.of(configuration).recorder.recorded:
             if made.kind.startswith("aws:"):
                 for request in requests.creation(made.kind, made.inputs):

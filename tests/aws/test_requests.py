@@ -126,6 +126,8 @@ VALUES = {
     "aws.multiZone": ["true", "false"],
     "aws.durability": ["sync", "async", "disabled", "", "always"],
     "aws.maxEcpu": ["1000", "15000000", "999", "15000001"],
+    "aws.dnsName": ["valkey.example.org", "cache.example.org", "valkey", ""],
+    "aws.hostedZone": ["Z0123456789ABCDEFGHIJ", "Z9876543210ABCDEFGHIJ", "example.org", ""],
     "aws.minEcpu": ["1000", "15000000", "999", "15000001"],
     "aws.minMemory": ["1gb", "10gb", "512mb", "9000gb", "some"],
     "aws.logDays": ["30", "3653", "40"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from valkeykit.errors import ConfigurationError
 
-from harness.cloud.aws.configurations import MINIMAL
+from harness.cloud.aws.configurations import MINIMAL, NAMED
 from harness.cloud.config_strategies import Configuration, apply_fixes, load
 from tests.aws.recorded import DeployedAws
 
@@ -90,6 +90,10 @@ INVALID: list[tuple[Configuration, str, str]] = [
     ),
     (SERVERLESS | {"aws.logFormat": "text"}, "is not supported by a serverless cache", "rm --path aws.logFormat"),
     (SERVERLESS | {"aws.logFirehose": "logs"}, "is not supported by a serverless cache", "rm --path aws.logFirehose"),
+    ({"aws.dnsName": "valkey"}, "aws.dnsName is 'valkey', expected a host name", 'aws.dnsName ""'),
+    ({"aws.dnsName": "valkey.example.org"}, "is set without hostedZone", "rm --path aws.dnsName"),
+    ({"aws.hostedZone": "Z0123456789ABC"}, "is set without dnsName", "rm --path aws.hostedZone"),
+    ({"aws.hostedZone": "/hostedzone/Z01"}, "aws.hostedZone is '/hostedzone/Z01'", 'aws.hostedZone ""'),
     ({"aws.users": "reports"}, "aws.users is 'reports', expected a map of names", 'aws.users ""'),
     ({"aws.users.admin": "+@all"}, "expected a map of names", 'aws.users ""'),
     ({"aws.users.Reports": "+@read"}, "up to 20 lower-case letters and digits", 'aws.users ""'),
@@ -328,6 +332,12 @@ IN_ONE_ZONE = {"aws.vpcId": "vpc-0a1b2c3d", "aws.subnetIds": "subnet-0,subnet-9"
     ("configuration", "reason", "fix"),
     [
         (IN_ONE_ZONE | {"topology": "replicated"}, "all in one zone (eu-central-1a)", "aws.multiZone false"),
+        (
+            NAMED | {"aws.dnsName": "valkey.example.net"},
+            "aws.dnsName is valkey.example.net, names in the hosted zone Z0123456789ABCDEFGHIJ end with .example.org",
+            "aws.dnsName valkey.example.org",
+        ),
+        (NAMED | {"aws.dnsName": "example.org"}, "end with .example.org", "aws.dnsName valkey.example.org"),
         (IN_ONE_ZONE | SERVERLESS, "two subnets are in the same zone", "rm --path aws.subnetIds"),
         (
             {"aws.vpcId": "vpc-0a1b2c3d", "aws.subnetIds": "subnet-0,subnet-abc"},

@@ -7,7 +7,7 @@ import random
 
 from valkeykit.errors import ConfigurationError
 
-from harness.cloud.aws.configurations import MINIMAL, TOPOLOGIES
+from harness.cloud.aws.configurations import MINIMAL, NAMED, TOPOLOGIES
 from harness.cloud.config_strategies import Configuration, apply_fixes, converge, load
 from tests.aws.recorded import DeployedAws
 from tests.aws.test_requests import VALUES
@@ -24,6 +24,7 @@ SOURCES: tuple[Configuration, ...] = (
     {"topology": "serverless", "restoreFrom": "arn:aws:s3:::dumps/a.rdb"} | _KEY,
     {"topology": "serverless"} | _SUBNETS,
     {"aws.kmsKey": "own"},
+    NAMED,
 )
 """Where the data, the key and the network come from."""
 

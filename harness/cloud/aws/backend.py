@@ -23,6 +23,7 @@ NOT_IN_MOTO = {
     "aws:elasticache/parameterGroup:ParameterGroup": "name",
     "aws:elasticache/userGroup:UserGroup": "userGroupId",
     "aws:elasticache/serverlessCache:ServerlessCache": "name",
+    "aws:route53/record:Record": "name",
 }
 """Types whose requests are checked and not sent, with the input that is their id."""
 

@@ -30,3 +30,6 @@ TOPOLOGIES: dict[str, Configuration] = {
         "aws.tags": "team=web,cost=12",
     },
 }
+
+NAMED: Configuration = {"aws.dnsName": "valkey.example.org", "aws.hostedZone": "Z0123456789ABCDEFGHIJ"}
+"""With a name in an existing hosted zone."""

@@ -43,6 +43,9 @@ ACTIONS: dict[str, tuple[str, ...]] = {
         *("DescribeResourcePolicies", "GetLogDelivery", "ListLogDeliveries", "ListTagsForResource"),
         *("PutResourcePolicy", "PutRetentionPolicy", "TagResource", "UntagResource", "UpdateLogDelivery"),
     ),
+    "route53": (
+        *("ChangeResourceRecordSets", "GetChange", "GetHostedZone", "ListResourceRecordSets", "ListTagsForResource"),
+    ),
     "secretsmanager": (
         *("CreateSecret", "DeleteSecret", "DescribeSecret", "GetResourcePolicy", "GetSecretValue", "PutSecretValue"),
         *("TagResource", "UntagResource", "UpdateSecret", "UpdateSecretVersionStage"),

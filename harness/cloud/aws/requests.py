@@ -74,8 +74,19 @@ def _words(shape: Shape, value: Any, path: str) -> Iterable[str]:
 
 
 def _python(pattern: str) -> str:
-    """Java's classes of letters, digits and spaces, which Python spells otherwise."""
-    return pattern.replace(r"\p{L}", r"\w").replace(r"\p{N}", r"\d").replace(r"\p{Z}", r"\s")
+    """Java's classes of characters, and its pairs of surrogates, which Python spells otherwise."""
+    for java, python in _SPELLINGS.items():
+        pattern = pattern.replace(java, python)
+    return pattern
+
+
+_SPELLINGS = {
+    r"\p{L}": r"\w",
+    r"\p{N}": r"\d",
+    r"\p{Z}": r"\s",
+    r"\p{Print}": "[ -~]",
+    r"\uD800\uDC00-\uDBFF\uDFFF": r"\U00010000-\U0010FFFF",
+}
 
 
 def _tags(inputs: dict[str, Any], name: str = "Key", value: str = "Value") -> list[dict[str, str]]:
@@ -286,6 +297,15 @@ def _secret(inputs: dict[str, Any]) -> list[Request]:
     ]
 
 
+def _record(inputs: dict[str, Any]) -> list[Request]:
+    values = [{"Value": value} for value in inputs.pop("records")]
+    record = _take(inputs, {"name": "Name", "type": "Type", "ttl": "TTL"}) | {"ResourceRecords": values}
+    batch = {"Changes": [{"Action": "CREATE", "ResourceRecordSet": record}]}
+    return [
+        Request("route53", "ChangeResourceRecordSets", {"HostedZoneId": inputs.pop("zoneId"), "ChangeBatch": batch})
+    ]
+
+
 _CREATIONS: dict[str, Callable[[dict[str, Any]], list[Request]]] = {
     "aws:ec2/vpc:Vpc": _vpc,
     "aws:ec2/subnet:Subnet": _subnet,
@@ -319,6 +339,7 @@ _CREATIONS: dict[str, Callable[[dict[str, Any]], list[Request]]] = {
     "aws:secretsmanager/secretVersion:SecretVersion": _named(
         "secretsmanager", "PutSecretValue", {"secretId": "SecretId", "secretString": "SecretString"}
     ),
+    "aws:route53/record:Record": _record,
     "aws:iam/policy:Policy": _named(
         "iam", "CreatePolicy", {"name": "PolicyName", "description": "Description", "policy": "PolicyDocument"}
     ),

@@ -18,6 +18,7 @@ _TAG = re.compile(r"[\w .:/=+@-]*")
 _DAYS = "mon|tue|wed|thu|fri|sat|sun"
 _CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
 _ARN = r"arn:aws(-[a-z]+)*"
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _KMS_KEY = rf"{_ARN}:kms:[a-z0-9-]+:\d{{12}}:key/[0-9a-zA-Z-]+"
 _KMS_KEY_OR_EMPTY = f"^({_KMS_KEY})?$"
 _TOPIC_OR_EMPTY = rf"^({_ARN}:sns:[a-z0-9-]+:\d{{12}}:[0-9a-zA-Z_-]{{1,256}})?$"
@@ -241,6 +242,20 @@ class AwsSettings(SettingsModel):
             '""',
             "An existing Firehose stream for the logs, instead of CloudWatch",
         ),
+    ] = ""
+    dnsName: Annotated[
+        str,
+        Field(pattern=rf"^({_LABEL}(\.{_LABEL})+)?$", max_length=253),
+        Key(
+            "a host name such as valkey.example.org, or empty",
+            '""',
+            "A name for the cache in `hostedZone`; its certificate does not cover it",
+        ),
+    ] = ""
+    hostedZone: Annotated[
+        str,
+        Field(pattern=r"^(Z[A-Z0-9]{1,31})?$"),
+        Key("the id of a Route 53 hosted zone, or empty", '""', "The hosted zone of `dnsName`"),
     ] = ""
     alertEmails: Annotated[
         NameList,

@@ -49,6 +49,7 @@ def find_problems(settings: StackSettings) -> Iterator[ConfigProblem]:
     yield from parameters.find_problems(settings)
     yield from users.find_problems(settings)
     yield from _logs(settings)
+    yield from _dns(settings)
     yield from _alarms(settings)
     if settings.topology == "serverless":
         yield from _serverless(settings)
@@ -134,6 +135,14 @@ def _logs(settings: StackSettings) -> Iterator[ConfigProblem]:
         for key in sorted({"logDays", "logKmsKey"} & _configured(settings)):
             reason = "is set, but the logs go to the Firehose stream of aws.logFirehose"
             yield ConfigProblem(f"aws.{key}", reason, remove_command(f"aws.{key}"))
+
+
+def _dns(settings: StackSettings) -> Iterator[ConfigProblem]:
+    aws = settings.aws
+    if aws.dnsName and not aws.hostedZone:
+        yield ConfigProblem("aws.dnsName", "is set without hostedZone", remove_command("aws.dnsName"))
+    if aws.hostedZone and not aws.dnsName:
+        yield ConfigProblem("aws.hostedZone", "is set without dnsName", remove_command("aws.hostedZone"))
 
 
 def _alarms(settings: StackSettings) -> Iterator[ConfigProblem]:

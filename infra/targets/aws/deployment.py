@@ -15,7 +15,7 @@ from infra.outputs import AWS, USER_URLS
 from infra.settings import StackSettings
 from infra.settings.aws import sizing
 from infra.settings.config_keys import set_command
-from infra.targets.aws import access, alarms, dashboard, network, replication, secrets, serverless
+from infra.targets.aws import access, alarms, dashboard, dns, network, replication, secrets, serverless
 from infra.targets.aws.elasticache import CacheDependencies, ManagedCache, backup_days, create_guard
 from infra.targets.aws.existing_group import look_up_existing
 from infra.targets.aws.grants import AwsGrants
@@ -36,8 +36,8 @@ class AwsDeployment(TargetDeployment):
     ) -> None:
         """
         Raises:
-            ConfigurationError: the network, an existing group, the provider's region or its configuration does not
-                fit; no resource was registered.
+            ConfigurationError: the network, an existing group, the hosted zone, the provider's region or its
+                configuration does not fit; no resource was registered.
         """
         settings = inputs.settings
         self._inputs, self._identity = inputs, identity
@@ -49,7 +49,8 @@ class AwsDeployment(TargetDeployment):
         self._previous = PreviousResources()
         self._guard = create_guard(settings, identity, self._previous)
         self.component_options = self._previous.watch()
-        self.checks = [self._existing] if isinstance(self._existing, pulumi.Output) else []
+        lookups = (self._existing, dns.check_zone_once_known(inputs, self._provider))
+        self.checks = [lookup for lookup in lookups if isinstance(lookup, pulumi.Output)]
 
     def deploy(self, component: pulumi.Resource) -> None:
         settings, provider, owner = self._inputs.settings, self._provider, self._identity.owner
@@ -71,6 +72,7 @@ class AwsDeployment(TargetDeployment):
         uses_iam = settings.aws.auth == "iam"
         policies = access.create_connect_policies(context, users, cache.arn) if uses_iam else {}
         self.grants = AwsGrants(context, placement.servers, policies)
+        dns.create_record(context, cache.nodes)
         self.logins: Mapping[str, Login] = users.logins
         self.endpoint = _endpoint(settings, cache, users.logins)
         self.outputs: Mapping[str, pulumi.Input[Any]] = {
@@ -87,6 +89,7 @@ class AwsDeployment(TargetDeployment):
                 "topicArn": topic,
                 "dashboard": dashboard.create_dashboard(context, watched),
                 "secretArn": secrets.create_connection_secret(context, self.endpoint, users.logins, key),
+                **({"dnsName": settings.aws.dnsName} if settings.aws.dnsName else {}),
                 **({"configurationEndpoint": cache.configuration_endpoint} if cache.configuration_endpoint else {}),
                 **({"connectPolicies": policies} if uses_iam else {}),
             }
