@@ -88,7 +88,7 @@ def _play(harness: Harness, pair: CommandPair) -> tuple[list[str], list[CommandR
         if deployment.maxmemory() != deployment.configuration()["memory"]:
             operator.problems.append("the servers do not have the memory of the configuration")
         operator.check_clients(applications if pair.topology != "replicated" else applications[:1])
-        if operator.publish() and deployment.configuration().get("rotation"):  # of the winner
+        if operator.publish() and deployment.is_rotating():  # of the winner
             operator.must_succeed(deployment.command("finish"))
             operator.check_clients(applications)
         operator.check_writes()
