@@ -35,7 +35,7 @@ def test_make_env_loads_neither_pulumi_nor_a_client() -> None:
 def test_the_aws_target_loads_only_the_services_it_uses() -> None:
     loaded = loaded_by("infra.targets.aws")
     services = {name.split(".")[1] for name in loaded if name.startswith("pulumi_aws.") and name.count(".") == 2}
-    assert services == {"cloudwatch", "ec2", "elasticache", "iam", "kms", "secretsmanager", "sns", "vpc"}
+    assert services == {"cloudwatch", "ec2", "elasticache", "iam", "kms", "route53", "secretsmanager", "sns", "vpc"}
     assert not loaded & {"pulumi_gcp", "boto3", "botocore"}
 
 
