@@ -70,8 +70,15 @@ class NodeAddress:
 
 
 def info(executor: NodeExecutor, node: str, section: str) -> dict[str, str]:
-    """A section of a node's INFO."""
-    return fields(executor.run(node, "INFO", section))
+    """A section of a node's INFO.
+
+    Raises:
+        NotRespondingError: it sent something else, as what a client prints whose connection was closed.
+    """
+    text = str(executor.run(node, "INFO", section))
+    if not text.lstrip().startswith("#"):
+        raise NotRespondingError(f"{node} doesn't respond to INFO {section}: {text!r:.80}")
+    return fields(text)
 
 
 def fields(text: Any) -> dict[str, str]:

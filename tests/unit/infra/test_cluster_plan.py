@@ -309,7 +309,7 @@ def test_a_failover_that_the_nodes_gave_up_is_ordered_again(monkeypatch: pytest.
         def run(self, node: str, *command: str) -> Any:
             if command == ("CLUSTER", "FAILOVER"):
                 orders.append(node)
-            return f"role:{'master' if len(orders) > 1 else 'slave'}\r\n"
+            return f"# Replication\r\nrole:{'master' if len(orders) > 1 else 'slave'}\r\n"
 
         def run_many(self, node: str, commands: Any) -> list[Any]:
             return [self.run(node, *command) for command in commands]

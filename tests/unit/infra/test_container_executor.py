@@ -9,6 +9,7 @@ import pytest
 
 from infra.drivers.docker.container_executor import ClosedError, ContainerExecutor
 from infra.drivers.docker.engine import Engine
+from infra.drivers.topology.node_executor import NotRespondingError, info
 
 TOKEN = '"token"\n'
 
@@ -28,9 +29,12 @@ def known_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secrets, "token_hex", lambda _length: "token")
 
 
+def executor_of(engine: Printed) -> ContainerExecutor:
+    return ContainerExecutor(cast("Engine", engine), {"node-0": "node-0-1"}, {"node-0": 7000}, ["secret"])
+
+
 def run(engine: Printed, *command: str) -> Any:
-    executor = ContainerExecutor(cast("Engine", engine), {"node-0": "node-0-1"}, {"node-0": 7000}, ["secret"])
-    return executor.run("node-0", *command)
+    return executor_of(engine).run("node-0", *command)
 
 
 @pytest.mark.parametrize("error", ["Server closed the connection", "Connection reset by peer"])
@@ -46,3 +50,13 @@ def test_a_connection_that_was_closed_is_no_answer(error: str) -> None:
 
 def test_a_value_may_look_like_an_error() -> None:
     assert run(Printed(f'"Error: mine"\n{TOKEN}'), "GET", "key") == "Error: mine"
+
+
+@pytest.mark.parametrize("printed", ["AUTH failed: I/O error", "null", '""', ""])
+def test_what_is_no_section_of_info_is_no_response(printed: str) -> None:
+    with pytest.raises(NotRespondingError, match="node-0 doesn't respond to INFO replication"):
+        info(executor_of(Printed(f"{printed}\n{TOKEN}")), "node-0", "replication")
+
+
+def test_a_section_of_info_may_be_empty() -> None:
+    assert info(executor_of(Printed(f"# Keyspace\n{TOKEN}")), "node-0", "keyspace") == {}

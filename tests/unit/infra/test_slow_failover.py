@@ -86,9 +86,10 @@ class SlowGroup:
 
     def _replication(self, node: str) -> str:
         if node not in self._primary_of:
-            return "role:master\nmaster_repl_offset:100"
+            return "# Replication\nrole:master\nmaster_repl_offset:100"
         host, port = self._primary_of[node].split(":")
-        return f"role:slave\nmaster_host:{host}\nmaster_port:{port}\nmaster_link_status:up\nslave_repl_offset:100"
+        state = f"master_host:{host}\nmaster_port:{port}\nmaster_link_status:up\nslave_repl_offset:100"
+        return f"# Replication\nrole:slave\n{state}"
 
 
 @pytest.fixture(autouse=True)
