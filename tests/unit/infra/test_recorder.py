@@ -13,6 +13,9 @@ from infra.drivers.docker import reasons
 from infra.drivers.docker.deployment_files import SCRIPTS
 from tests.unit.infra.node_volume import BASE, LATEST, NEXT, NOW, add_increment, assess, note, shell, start_node
 
+RECORDER = f". {SCRIPTS}/recorder; newcomer=$data/newcomer loaded=$data/loaded"
+"""With what it notes beside a server in the test's own folder."""
+
 
 @pytest.mark.parametrize(
     ("answer", "age", "expected"),
@@ -65,7 +68,7 @@ keep_recording; wait"""
 
 
 def test_an_orderly_stop_makes_the_data_of_a_replica_no_younger(data: Path) -> None:
-    script = f'. {SCRIPTS}/recorder; loaded=$data; read_position; note_end; cut -d " " -f 2,9 <"$position"'
+    script = f'{RECORDER}; loaded=$data; read_position; note_end; cut -d " " -f 2,9 <"$position"'
     note(data, role="slave")
     assert shell(data, script) == f"slave {NOW}"
     note(data, role="master")
@@ -76,7 +79,7 @@ def test_an_orderly_stop_makes_the_data_of_a_replica_no_younger(data: Path) -> N
 
 def test_a_server_that_is_stopped_while_it_loads_has_led_nobody(data: Path) -> None:
     before = (data / "position").read_text()
-    shell(data, f". {SCRIPTS}/recorder; loaded=$data/no; read_position; note_end")
+    shell(data, f"{RECORDER}; loaded=$data/no; read_position; note_end")
     assert (data / "position").read_text() == before
 
 
@@ -87,7 +90,7 @@ def test_a_position_is_noted_with_the_size_of_all_files(data: Path) -> None:
         "aof_rewrite_scheduled:0\naof_pending_bio_fsync:0\naof_buffer_length:0\n# Keyspace\ndb0:keys=7\nPONG\n"
     )
     (data / "answers").write_text(f"PONG\n{answers * 3}")
-    script = f'. {SCRIPTS}/recorder; owner= project=shop version=9.1.2 seen=1; note <"{data}/answers"; cat "$position"'
+    script = f'{RECORDER}; owner= project=shop version=9.1.2 seen=1; note <"{data}/answers"; cat "$position"'
     *words, seen, version, base, earlier = shell(data, script).split()
     assert words == ["shop", "master", "history", "7000", NEXT, "1000", "1000", "7"]
     assert int(seen) > NOW
@@ -100,7 +103,7 @@ def test_a_newcomer_without_slots_has_led_nobody(data: Path) -> None:
         "PONG\nrole:master\nmaster_replid:h\nmaster_repl_offset:0\nloading:0\naof_rewrite_scheduled:0\n"
         "aof_pending_bio_fsync:0\naof_buffer_length:0\n# Persistence\n# Keyspace\nPONG\n"
     )
-    script = f'. {SCRIPTS}/recorder; newcomer=$data/newcomer; : >"$newcomer"; ask() {{ :; }}\n'
+    script = f'{RECORDER}; newcomer=$data/newcomer; : >"$newcomer"; ask() {{ :; }}\n'
     script += f'port=1 project=shop seen=1; note <"{data}/answers"; cut -d " " -f 2,8,9 <"$position"'
     assert shell(data, script) == "master 0 1"
     script = "topology=cluster; assess; echo $holding $(priority)"
@@ -117,5 +120,5 @@ def test_no_position_is_noted_while_the_files_are_of_the_data_before(data: Path)
         "PONG\nrole:slave\nmaster_replid:h\nslave_repl_offset:9\nmaster_link_status:up\nloading:0\n"
         "aof_rewrite_scheduled:0\naof_pending_bio_fsync:0\naof_buffer_length:0\n# Persistence\nPONG\n"
     )
-    shell(data, f'. {SCRIPTS}/recorder; project=shop seen=1; note <"{data}/answers"')
+    shell(data, f'{RECORDER}; project=shop seen=1; note <"{data}/answers"')
     assert (data / "position").read_text() == before
