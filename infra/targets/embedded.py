@@ -109,8 +109,11 @@ class EmbeddedDeployment(TargetDeployment):
         return pulumi.Output.all(listens=servers.listens, sentinels=servers.sentinels, runs=servers.runs)
 
     def _after_cleanup(self, inputs: Mapping[str, Any]) -> pulumi.ResourceOptions:
-        """Options of servers that a killed creation may leave without a resource in the state."""
-        cleanup = ProcessCleanup(self._identity.resource("cleanup"), inputs, self._child_options)
+        """Options of servers that a killed creation may leave without a resource in the state.
+
+        The cleanup is protected as they are: its deletion alone, as by a program without it, would remove them.
+        """
+        cleanup = ProcessCleanup(self._identity.resource("cleanup"), inputs, self._protected)
         return pulumi.ResourceOptions.merge(self._protected, pulumi.ResourceOptions(depends_on=[cleanup]))
 
     def _create_passwords(self, names: Iterable[str]) -> dict[str, pulumi.Output[str]]:

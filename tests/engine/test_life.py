@@ -134,6 +134,8 @@ def test_production_is_protected(project: Project) -> None:
     with pytest.raises(StackError, match="pulumi state unprotect"):
         project.stack.down()
     assert project.server().is_running()
+    (cleanup,) = [one for one in project.resources() if one["type"].endswith(":ProcessCleanup")]
+    assert cleanup["protect"]  # its deletion alone would remove the server
     assert project.pulumi("state", "unprotect", "--all", "--yes").returncode == 0
     project.stack.down()
     assert process.find(project.folder) is None
