@@ -159,6 +159,15 @@ def test_a_preview_refuses_what_an_update_would(project: Project) -> None:
         new.preview()
 
 
+def test_production_protects_the_containers_and_their_cleanup(project: Project) -> None:
+    """The deletion of the cleanup alone would remove the containers."""
+    choose(project, "single")
+    project.configure(environment="prod")
+    steps = json.loads(project.pulumi("preview", "--json").stdout)["steps"]
+    kinds = {step["newState"]["type"].rpartition(":")[2] for step in steps if step["newState"].get("protect")}
+    assert kinds == {"Cleanup", "Containers"}
+
+
 def test_the_end_of_a_stack_whose_creation_was_killed_leaves_nothing(project: Project) -> None:
     choose(project, "single")
     stack = f"valkey/{project.stack.name}"

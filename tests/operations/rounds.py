@@ -122,6 +122,7 @@ class Round(Operator):
             self.must_succeed(self.deployment.command("rotate"))
             self.publish()
         if "rotate" in {name, self.case.follow_up} and self.deployment.is_rotating():
+            self.publish()
             self.must_succeed(self.deployment.command("finish"))
         if name == "restore":
             self._end_restored()

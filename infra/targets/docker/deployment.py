@@ -58,7 +58,11 @@ class DockerDeployment(TargetDeployment):
             "keepIn": identity.folder,
             "finalSnapshot": settings.finalSnapshot,
         }
-        cleanup = Cleanup(identity.resource("cleanup"), common, child_options)
+        # Both: if the cleanup alone were deleted, as by a program without it, the containers would be removed.
+        protected = pulumi.ResourceOptions.merge(
+            child_options, protection(component, needed=settings.environment == "prod")
+        )
+        cleanup = Cleanup(identity.resource("cleanup"), common, protected)
         self.logins: Mapping[str, Login] = password_logins(
             {user.name: passwords[user.name].value for user in hardening.USERS}
         )
@@ -78,10 +82,7 @@ class DockerDeployment(TargetDeployment):
                 "files": deployment_files.digest(plan),
                 "restoreFrom": settings.restoreFrom,
             },
-            pulumi.ResourceOptions.merge(
-                pulumi.ResourceOptions.merge(child_options, pulumi.ResourceOptions(depends_on=[cleanup])),
-                protection(component, needed=settings.environment == "prod"),
-            ),
+            pulumi.ResourceOptions.merge(protected, pulumi.ResourceOptions(depends_on=[cleanup])),
         )
         self.endpoint = pulumi.Output.all(running.listens, running.primaries, running.runs, ca).apply(
             lambda parts: create_endpoint(settings, _integers(parts[0]), _integers(parts[1]), parts[2], parts[3])

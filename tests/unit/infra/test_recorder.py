@@ -122,3 +122,31 @@ def test_no_position_is_noted_while_the_files_are_of_the_data_before(data: Path)
     )
     shell(data, f'{RECORDER}; project=shop seen=1; note <"{data}/answers"')
     assert (data / "position").read_text() == before
+
+
+PRIMARY = "role:master\n"
+UNLINKED = "role:slave\nmaster_link_status:down\nmaster_sync_in_progress:0\nslave_priority:100\n"
+COPYING = UNLINKED.replace("progress:0", "progress:1")
+LINKED = "role:slave\nmaster_link_status:up\nmaster_sync_in_progress:0\nslave_priority:7\n"
+EARLIEST = str(LATEST - 1)
+
+
+@pytest.mark.parametrize(
+    ("states", "priorities"),
+    [
+        pytest.param([PRIMARY, UNLINKED], [EARLIEST], id="replaced"),
+        pytest.param([PRIMARY, COPYING.replace("100", "101")], [EARLIEST], id="replaced-and-copying"),
+        pytest.param([PRIMARY, UNLINKED, LINKED], [EARLIEST, "100"], id="replaced-and-in-sync"),
+        pytest.param([PRIMARY, LINKED, UNLINKED], ["100"], id="in-sync-before-it-lost-its-primary"),
+        pytest.param([PRIMARY, UNLINKED.replace("100", "0")], [], id="without-sound-data"),
+        pytest.param([UNLINKED, COPYING], ["101"], id="a-replica-that-copies"),
+    ],
+)
+def test_a_replaced_primary_is_the_last_that_a_failover_selects(
+    data: Path, states: list[str], priorities: list[str]
+) -> None:
+    """Any member may have followed its successor, and a lower number is promoted first."""
+    rest = "master_replid:h\nloading:0\naof_rewrite_scheduled:1\n# Persistence\nPONG\n"
+    (data / "answers").write_text("".join(state + rest for state in states))
+    script = f'{RECORDER}; set_priority() {{ echo "$1"; }}; project=shop seen=1; note <"{data}/answers"'
+    assert shell(data, script).split() == priorities
