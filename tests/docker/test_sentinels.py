@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from valkeykit.endpoint import SERVICE
@@ -17,6 +19,7 @@ from tests.docker.stored import data_of, read, write
 from tests.docker.test_frozen import signal
 
 ELECTION_SECONDS = 300.0
+LATEST = 2**31 - 1
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +158,49 @@ def test_a_primary_that_was_down_for_the_sentinels_alone_is_demoted_at_once(harn
     assert replication.role(executor, leader) == "master"
     harness.ensure()
     assert read(harness) == {"alone"}
+
+
+@pytest.mark.thorough
+def test_a_primary_that_was_replaced_is_the_last_to_be_promoted(harness: DeploymentHarness) -> None:
+    """The other replica has later data, though it has just started: the former primary never reaches its successor."""
+    executor, engine, old = harness.deployment.executor, harness.spec.engine, member(harness, harness.primary())
+    signal(harness, old.name, "STOP")
+    wait_until(lambda: named(harness).isdisjoint({old, None}), ELECTION_SECONDS, "no other node is promoted")
+    successor = member(harness, harness.primary())
+    (replica,) = [node for node in harness.deployment.plan.nodes if node not in {old, successor}]
+    write(harness, "later", [successor, replica])
+    with unreachable(harness, old, successor):
+        signal(harness, old.name, "CONT")
+        wait_until(lambda: priorities(harness, old) == {LATEST - 1}, ELECTION_SECONDS, "it can be promoted")
+        kill(harness, replica.name)
+        signal(harness, successor.name, "STOP")
+        engine.docker("start", harness.deployment.container(replica.name))
+        wait_until(lambda: named(harness) == {replica}, ELECTION_SECONDS, "the replica is not promoted")
+    signal(harness, successor.name, "CONT")
+    wait_until(lambda: replication.role(executor, successor) == "slave", ELECTION_SECONDS, "it is not demoted")
+    harness.ensure()
+    harness.assert_healthy()
+    assert read(harness) == {"later"}
+
+
+@contextmanager
+def unreachable(harness: DeploymentHarness, node: NodeAddress, other: NodeAddress) -> Iterator[None]:
+    """For a node alone; the Sentinels reach both."""
+    container = harness.deployment.container(node.name)
+    process = harness.spec.engine.docker("inspect", "--format", "{{.State.Pid}}", container).strip()
+    route = ["nsenter", "--target", process, "--net", "ip", "route"]
+    subprocess.run([*route, "add", "blackhole", f"{other.host}/32"], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*route, "delete", "blackhole", f"{other.host}/32"], check=True)
+
+
+def priorities(harness: DeploymentHarness, node: NodeAddress) -> set[int]:
+    """As the Sentinels know them."""
+    answers = [harness.deployment.executor.run(name, "SENTINEL", "REPLICAS", SERVICE) for name in sentinels(harness)]
+    replicas = [replica for answer in answers for replica in answer]
+    return {int(one["slave-priority"]) for one in replicas if one["port"] == str(node.port)}
 
 
 def demote(harness: DeploymentHarness, old: NodeAddress, new: NodeAddress) -> str:

@@ -15,7 +15,7 @@ from infra.drivers.topology.node_executor import NodeAddress
 
 NOW = 1_790_000_000
 LATEST = 2**31 - 1
-REPLACED = [100, 101, LATEST - 1]  # in sync when it was promoted, or a primary since its start; while it copies; as noted
+REPLACED = [100, 101, LATEST - 1]  # a primary until then; one that copies; one that has noted its demotion
 
 
 def info(priority: int) -> str:
