@@ -22,7 +22,7 @@ final class Jedis {
     static UnifiedJedis connect(Map<String, String> environment) throws Exception {
         URI url = URI.create(environment.get("VALKEY_URL"));
         DefaultJedisClientConfig.Builder login = DefaultJedisClientConfig.builder()
-            .user(JedisURIHelper.getUser(url)).password(JedisURIHelper.getPassword(url));
+            .user(JedisURIHelper.getUser(url)).password(JedisURIHelper.getPassword(url)).timeoutMillis(10_000);
         if (environment.containsKey("VALKEY_CA")) {
             login.sslOptions(SslOptions.builder().trustStoreType(Authority.TYPE)
                 .truststore(() -> Authority.open(environment.get("VALKEY_CA")), Authority.PASSWORD).build());

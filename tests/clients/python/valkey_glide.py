@@ -14,13 +14,15 @@ nodes = os.environ.get("VALKEY_NODES", f"{url.hostname}:{url.port}").split(",")
 addresses = [glide.NodeAddress(host, int(port)) for host, port in (node.rsplit(":", 1) for node in nodes)]
 login = glide.ServerCredentials(unquote(url.password), unquote(url.username))
 tls = glide.TlsAdvancedConfiguration(root_pem_cacerts=Path(ca).read_bytes()) if ca else None
+limit = 10_000  # milliseconds: the defaults are 2000 for a connection and 250 for a command
+common = {"addresses": addresses, "use_tls": bool(ca), "credentials": login, "request_timeout": limit}
 if os.environ.get("VALKEY_TOPOLOGY") == "cluster":
-    advanced = glide.AdvancedGlideClusterClientConfiguration(tls_config=tls)
-    settings = glide.GlideClusterClientConfiguration(addresses, bool(ca), login, advanced_config=advanced)
+    advanced = glide.AdvancedGlideClusterClientConfiguration(connection_timeout=limit, tls_config=tls)
+    settings = glide.GlideClusterClientConfiguration(**common, advanced_config=advanced)
     connect = glide.GlideClusterClient.create(settings)
 else:  # asks every node for its role
-    advanced = glide.AdvancedGlideClientConfiguration(tls_config=tls)
-    settings = glide.GlideClientConfiguration(addresses, bool(ca), login, advanced_config=advanced)
+    advanced = glide.AdvancedGlideClientConfiguration(connection_timeout=limit, tls_config=tls)
+    settings = glide.GlideClientConfiguration(**common, advanced_config=advanced)
     connect = glide.GlideClient.create(settings)
 # end
 

@@ -9,11 +9,12 @@ url = ENV.fetch("VALKEY_URL")
 username, password = URI(url).userinfo.split(":").map { |part| URI.decode_www_form_component(part) }
 nodes = ENV.fetch("VALKEY_SENTINELS", "").split(",").map { |node| %i[host port].zip(node.split(":")).to_h }
 login = { username:, password: }
+timeout = 10 # seconds: the default is 1
 connection =
   if nodes.any?
-    { url: "redis://valkey", sentinels: nodes.map { |node| node.merge(login) }, **login }
+    { url: "redis://valkey", sentinels: nodes.map { |node| node.merge(login) }, **login, timeout: }
   else
-    { url:, ssl_params: { ca_file: ENV["VALKEY_CA"] } }
+    { url:, ssl_params: { ca_file: ENV["VALKEY_CA"] }, timeout: }
   end
 Sidekiq.configure_client { |config| config.redis = connection }
 Sidekiq.configure_server { |config| config.redis = connection }
