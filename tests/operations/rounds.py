@@ -105,6 +105,7 @@ class Round(Operator):
         if not self.problems and self._needs_its_time():
             self._prepare()
             self.must_succeed(self.deployment.command(self.case.command))
+            self.publish()
         if not self.problems:
             self._prepare()
         if not self.problems and not all(client.continues() for client in self.applications):
@@ -122,7 +123,6 @@ class Round(Operator):
             self.must_succeed(self.deployment.command("rotate"))
             self.publish()
         if "rotate" in {name, self.case.follow_up} and self.deployment.is_rotating():
-            self.publish()
             self.must_succeed(self.deployment.command("finish"))
         if name == "restore":
             self._end_restored()
