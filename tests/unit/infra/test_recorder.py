@@ -112,6 +112,16 @@ def test_a_newcomer_without_slots_has_led_nobody(data: Path) -> None:
     assert start_node(data, script).split() == ["known", str(LATEST - NOW)]
 
 
+@pytest.mark.parametrize("role", ["slave", "master"])
+def test_a_newcomer_has_sound_data_once_it_follows_or_has_slots(data: Path, role: str) -> None:
+    """It started with priority 0, and a primary that was replaced is not promoted again with that."""
+    (data / "cli").write_text('echo "$*" >"${0%cli}set"\n')
+    script = f'{RECORDER}; bin=$data port=1 role={role} link=up; : >"$newcomer"\n'
+    script += "ask() { echo own - myself - - - - - 0-9; }\n"
+    assert shell(data, f'{script} welcome; cat "$data/set"').endswith("replica-priority 100")
+    assert not (data / "newcomer").exists()
+
+
 def test_no_position_is_noted_while_the_files_are_of_the_data_before(data: Path) -> None:
     """A replica that has copied all data writes them to its disk; and a server that answers PONG alone has no data."""
     before = (data / "position").read_text()
