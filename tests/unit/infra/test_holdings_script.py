@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.unit.infra.node_volume import BASE, FILE, MANIFEST, NEXT, add_increment, assess, note, shell
+from tests.unit.infra.node_volume import BASE, FILE, MANIFEST, NEXT, NOW, add_increment, assess, note, shell
 
 
 def test_a_complete_volume_is_known(data: Path) -> None:
@@ -22,6 +23,19 @@ def test_without_a_position_it_is_unknown(data: Path) -> None:
 def test_a_garbled_position_counts_for_nothing(data: Path, garbage: str) -> None:
     (data / "position").write_text(garbage)
     assert assess(data) == "unknown:"
+
+
+def test_a_time_in_the_future_is_earlier_than_any_other(data: Path) -> None:
+    """The clock was ahead while such a position was recorded, and others were recorded after it was corrected."""
+
+    def seen(later: int) -> int:
+        position = (data / "position").read_text().rpartition(" ")[0]
+        (data / "position").write_text(f"{position} {int(time.time()) + later}\n")
+        return int(shell(data, "read_position; echo $seen"))
+
+    assert 1 < seen(86_400) < seen(90_000) < NOW
+    assert seen(0) > NOW
+    assert seen(8) > NOW
 
 
 def test_an_empty_volume_holds_nothing(tmp_path: Path) -> None:
