@@ -97,6 +97,9 @@ class User:
     topologies: tuple[Topology, ...] = ("single", "replicated", "cluster")
 
 
+TLS_PROTOCOLS = '"TLSv1.2 TLSv1.3"'
+"""The versions of TLS that servers and Sentinels accept, as in valkey.conf."""
+
 ADMIN = "admin"
 MONITOR = "monitor"
 REPLICA = "replica"

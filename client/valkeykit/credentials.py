@@ -62,7 +62,7 @@ class _Renewed(CredentialProvider):
 
 
 class ElastiCacheIam(_Renewed):
-    """IAM authentication of AWS ElastiCache (extra `aws`).
+    """IAM authentication of AWS ElastiCache (extra `aws`): the password is a request signed with SigV4.
 
     The service closes a connection 12 hours after such a login; the pool then opens another one.
     """

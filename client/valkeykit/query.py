@@ -68,7 +68,7 @@ def _pairs(query: str) -> Iterator[tuple[str, str]]:
         yield name, unquote(value)
 
 
-def _refuse(name: str, expected: str, example: str) -> NoReturn:
+def _reject(name: str, expected: str, example: str) -> NoReturn:
     raise ConfigurationError(f"the connection URL's parameter {name} is not {expected}", fix=f"?{name}={example}")
 
 
@@ -78,31 +78,31 @@ def _seconds(name: str, value: str) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 < seconds <= MAX_TIMEOUT_SECONDS:
-        _refuse(name, EXPECTED_SECONDS, "2.5")
+        _reject(name, EXPECTED_SECONDS, "2.5")
     return seconds
 
 
 def _count(name: str, value: str) -> int:
     if not (value.isascii() and value.isdigit() and 0 < len(value) < 10 and 1 <= int(value) <= MAX_POOL_CONNECTIONS):
-        _refuse(name, EXPECTED_COUNT, "50")
+        _reject(name, EXPECTED_COUNT, "50")
     return int(value)
 
 
 def _database(name: str, value: str) -> int:
     if not (value.isascii() and value.isdigit() and len(value) < 10):
-        _refuse(name, "a whole number", "0")
+        _reject(name, "a whole number", "0")
     return int(value)
 
 
 def _boolean(name: str, value: str) -> bool:
     if value.lower() not in _BOOLEANS:
-        _refuse(name, "a boolean", "true")
+        _reject(name, "a boolean", "true")
     return _BOOLEANS[value.lower()]
 
 
 def _text(name: str, value: str) -> str:
     if not value:
-        _refuse(name, "given a value", "...")
+        _reject(name, "given a value", "...")
     return value
 
 
@@ -113,7 +113,7 @@ def is_client_name(value: object) -> bool:
 
 def _client_name(name: str, value: str) -> str:
     if not is_client_name(value):
-        _refuse(name, EXPECTED_CLIENT_NAME, "web-1")
+        _reject(name, EXPECTED_CLIENT_NAME, "web-1")
     return value
 
 
@@ -136,12 +136,12 @@ def _once(name: str, value: str) -> None:
 
 def _resp3(name: str, value: str) -> None:
     if value != "3":
-        _refuse(name, "3, the only version of the protocol that is used here", "3")
+        _reject(name, "3, the only version of the protocol that is used here", "3")
 
 
 def _kept_alive(name: str, value: str) -> None:
     if not _boolean(name, value):
-        _refuse(name, "true: TCP keepalive is always on", "true")
+        _reject(name, "true: TCP keepalive is always on", "true")
 
 
 _PARAMETERS: dict[str, tuple[str | None, Callable[[str, str], Any]]] = {

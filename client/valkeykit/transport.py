@@ -1,4 +1,4 @@
-"""The transport: redis-py's connections with failover detection, a client name and reloaded certificates.
+"""The transport: redis-py's connections (RESP3) with failover detection, a client name and reloaded certificates.
 
 When a server turns out to have become a replica, all connections of the pool reconnect before they are used again.
 If the host name follows the primary, the next command reaches the new one.

@@ -81,7 +81,7 @@ def _conf(settings: StackSettings, plan: DeploymentPlan) -> str:
         "tls-key-file": f"{HOME}/tls/server.key",
         "tls-ca-cert-file": f"{HOME}/tls/ca.crt",
         "tls-auth-clients": "no",
-        "tls-protocols": '"TLSv1.2 TLSv1.3"',
+        "tls-protocols": hardening.TLS_PROTOCOLS,
         "aclfile": f"{HOME}/users.acl",
         "dir": "/var/lib/valkey",
         "logfile": "/var/log/valkey/valkey-server.log",

@@ -1,4 +1,7 @@
-"""Ids of calls: the producer's name and a number, by which the server recognizes a repeated call."""
+"""Idempotent calls: each has an id, by which the server recognizes a repeated one.
+
+An id is the producer's name and a number.
+"""
 
 from __future__ import annotations
 

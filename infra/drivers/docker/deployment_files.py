@@ -89,7 +89,7 @@ def fixed(plan: DeploymentPlan, node: NodeAddress) -> dict[str, str]:
         "tls-port": str(node.port),
         **_TLS,
         "tls-auth-clients": "no",
-        "tls-protocols": '"TLSv1.2 TLSv1.3"',
+        "tls-protocols": hardening.TLS_PROTOCOLS,
         "aclfile": f"{HOME}/users.acl",
         "dir": "/data",
     }
@@ -131,7 +131,7 @@ def _sentinel_conf(plan: DeploymentPlan, sentinel: NodeAddress, secrets: Secrets
         "tls-port": str(sentinel.port),
         **_TLS,
         "tls-auth-clients": "no",
-        "tls-protocols": '"TLSv1.2 TLSv1.3"',
+        "tls-protocols": hardening.TLS_PROTOCOLS,
         "tls-replication": "yes",
         "aclfile": f"{HOME}/sentinel.acl",
         "dir": "/data",

@@ -57,7 +57,8 @@ def sentinel_conf(primary: NodeAddress, sentinels: int, user: str, password: str
 
 
 def _monitoring(primary: NodeAddress, sentinels: int) -> tuple[str, ...]:
-    return "monitor", SERVICE, primary.host, str(primary.port), str(sentinels // 2 + 1)
+    quorum = sentinels // 2 + 1
+    return "monitor", SERVICE, primary.host, str(primary.port), str(quorum)
 
 
 def _settings(user: str, password: str) -> dict[str, str]:
@@ -191,7 +192,7 @@ def sentinel_problems(
         if state["flags"] != "master":
             yield f"{sentinel} reports that the primary is {state['flags']}"
         if run_script and _SCRIPT not in state:
-            yield f"{sentinel} would not demote a former primary after a failover"
+            yield f"{sentinel} would not demote a previous primary after a failover"
 
 
 def without_script(executor: NodeExecutor, sentinels: Sequence[str]) -> list[str]:

@@ -19,7 +19,7 @@ from infra.targets.aws import access, alarms, dashboard, dns, network, replicati
 from infra.targets.aws.elasticache import CacheDependencies, ManagedCache, backup_days, create_guard
 from infra.targets.aws.existing_group import look_up_existing
 from infra.targets.aws.grants import AwsGrants
-from infra.targets.aws.names import labels, safe_name
+from infra.targets.aws.names import safe_name, tags
 from infra.targets.context import Context, protection
 from infra.targets.deployment import Login, TargetDeployment
 from infra.targets.identity import Identity
@@ -58,7 +58,7 @@ class AwsDeployment(TargetDeployment):
             pulumi.ResourceOptions(parent=component, provider=provider), protection(component)
         )
         unchecked = Context(
-            self._inputs, self._identity, safe_name(owner), labels(settings, owner), child_options, self._guard
+            self._inputs, self._identity, safe_name(owner), tags(settings, owner), child_options, self._guard
         )
         # Nothing is registered after a failed update, which could pass for a success.
         completed = self._previous.once_known(component, self._previous.check_completed)

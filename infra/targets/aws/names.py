@@ -14,7 +14,7 @@ def safe_name(stack: str) -> str:
     return context.safe_name(stack, MAX_CACHE_NAME_LENGTH)
 
 
-def labels(settings: StackSettings, stack: str) -> dict[str, str]:
+def tags(settings: StackSettings, stack: str) -> dict[str, str]:
     """The tags of every resource that supports them."""
     project, _, name = stack.partition("/")
     return {"Project": project, "Stack": name, "ManagedBy": "pulumi", **settings.aws.tags}

@@ -37,13 +37,13 @@ def replica(priority: str, flags: str = "slave") -> dict[str, str]:
         ([replica("100")], ["sentinel-0 knows 1 of 2 replicas"]),
     ],
 )
-def test_a_sentinel_knows_a_replica_that_it_can_promote(replicas: list[dict[str, str]], problems: list[str]) -> None:
+def test_a_sentinel_has_a_replica_that_it_can_promote(replicas: list[dict[str, str]], problems: list[str]) -> None:
     executor = cast("NodeExecutor", Reports(replicas))
     assert list(replication.sentinel_problems(executor, SENTINELS, PRIMARY, 2))[: len(problems) or 1] == problems
 
 
 @pytest.mark.parametrize(
-    ("script", "problems"), [(True, []), (False, ["sentinel-0 would not demote a former primary"])]
+    ("script", "problems"), [(True, []), (False, ["sentinel-0 would not demote a previous primary"])]
 )
 def test_a_sentinel_runs_its_script_after_a_failover(
     script: bool, problems: list[str], monkeypatch: pytest.MonkeyPatch
