@@ -1,4 +1,4 @@
-"""Former class paths of the dynamic providers.
+"""Previous class paths of the dynamic providers.
 
 The states of stacks from before the first release contain them, and those of passwords keep them.
 """
@@ -10,14 +10,14 @@ from types import ModuleType
 
 from infra.providers import cleanup, credentials, docker, processes
 
-FORMER_MODULES: dict[str, tuple[ModuleType, ...]] = {
+PREVIOUS_MODULES: dict[str, tuple[ModuleType, ...]] = {
     "infra.local.providers": (credentials, processes),
     "infra.local.docker": (),
     "infra.local.docker.providers": (credentials, docker),
     "infra.local.docker.cleanup": (cleanup,),
 }
 
-for _name, _modules in FORMER_MODULES.items():
-    sys.modules[_name] = _former = ModuleType(_name)
+for _name, _modules in PREVIOUS_MODULES.items():
+    sys.modules[_name] = _previous = ModuleType(_name)
     for _module in _modules:
-        vars(_former).update({name: value for name, value in vars(_module).items() if name.endswith("Provider")})
+        vars(_previous).update({name: value for name, value in vars(_module).items() if name.endswith("Provider")})

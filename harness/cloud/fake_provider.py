@@ -67,7 +67,7 @@ class Cloud(Protocol):
     def refusals(self, kind: str, inputs: Properties) -> list[tuple[str, str]]:
         """Property and reason of everything that the provider refuses; `kind` is the resource's type token."""
 
-    def replaces(self, kind: str, former: Properties, inputs: Properties, changed: set[str]) -> set[str]:
+    def replaces(self, kind: str, previous: Properties, inputs: Properties, changed: set[str]) -> set[str]:
         """Which of the changed properties can't be changed in place."""
 
     def deletes_first(self, kind: str, inputs: Properties) -> bool:  # noqa: ARG002
@@ -85,13 +85,13 @@ class Cloud(Protocol):
     def create(self, kind: str, name: str, inputs: Properties) -> tuple[str, Properties]:
         """The new resource's id, and its outputs in addition to the inputs."""
 
-    def read(self, kind: str, resource: str, former: Properties) -> Properties | None:
-        """The inputs that an existing resource has; None where there is none. former: empty for an import."""
+    def read(self, kind: str, resource: str, previous: Properties) -> Properties | None:
+        """The inputs that an existing resource has; None where there is none. previous: empty for an import."""
 
-    def update(self, kind: str, resource: str, former: Properties, inputs: Properties) -> Properties:
+    def update(self, kind: str, resource: str, previous: Properties, inputs: Properties) -> Properties:
         """Change it in place; its outputs in addition to the inputs."""
 
-    def delete(self, kind: str, resource: str, former: Properties) -> None:
+    def delete(self, kind: str, resource: str, previous: Properties) -> None:
         """Take it down."""
 
     def invoke(self, function: str, arguments: Properties) -> Properties:
@@ -108,8 +108,8 @@ class FakeProvider(Provider):
         return CheckResponse(request.new_inputs)
 
     async def diff_config(self, request: DiffRequest) -> DiffResponse:
-        former, inputs = plain(request.old_state), plain(request.new_inputs)
-        changed = sorted(name for name in {*former, *inputs} if former.get(name) != inputs.get(name))
+        previous, inputs = plain(request.old_state), plain(request.new_inputs)
+        changed = sorted(name for name in {*previous, *inputs} if previous.get(name) != inputs.get(name))
         replaces = [name for name in changed if name in self._cloud.places]
         response = DiffResponse(replaces=replaces, diffs=changed)
         response.changes = _SOME if changed else _NONE  # type: ignore[assignment]
@@ -119,11 +119,11 @@ class FakeProvider(Provider):
         return ConfigureResponse(accept_secrets=True, supports_preview=True)
 
     async def diff(self, request: DiffRequest) -> DiffResponse:
-        former, inputs = plain(request.old_state), plain(request.new_inputs)
-        given = set(former.get(_GIVEN, ()))
-        changed = {name for name in given | set(inputs) if former.get(name) != inputs.get(name)}
+        previous, inputs = plain(request.old_state), plain(request.new_inputs)
+        given = set(previous.get(_GIVEN, ()))
+        changed = {name for name in given | set(inputs) if previous.get(name) != inputs.get(name)}
         changed -= set(request.ignore_changes)
-        replaces = self._cloud.replaces(_kind(request.type), former, inputs, changed)
+        replaces = self._cloud.replaces(_kind(request.type), previous, inputs, changed)
         details = {
             name: PropertyDiff(
                 PropertyDiffKind.UPDATE_REPLACE if name in replaces else PropertyDiffKind.UPDATE, input_diff=True
@@ -146,15 +146,15 @@ class FakeProvider(Provider):
         return CreateResponse(resource, _state(request.properties, outputs, self._cloud.shown(kind, resource, inputs)))
 
     async def read(self, request: ReadRequest) -> ReadResponse:
-        kind, former = _kind(request.type), plain(request.inputs)
-        found = self._cloud.read(kind, request.resource_id, former)
+        kind, previous = _kind(request.type), plain(request.inputs)
+        found = self._cloud.read(kind, request.resource_id, previous)
         if found is None:
             return ReadResponse("")
         resource = request.resource_id
-        inputs = request.inputs if found == former else _wrap_all(found)
-        outputs = plain(request.properties) if former else self._cloud.outputs(kind, resource, found)
+        inputs = request.inputs if found == previous else _wrap_all(found)
+        outputs = plain(request.properties) if previous else self._cloud.outputs(kind, resource, found)
         state = _state(inputs, outputs, self._cloud.shown(kind, resource, found))
-        return ReadResponse(resource, state, inputs if former else _marked(inputs))
+        return ReadResponse(resource, state, inputs if previous else _marked(inputs))
 
     async def update(self, request: UpdateRequest) -> UpdateResponse:
         if request.preview:

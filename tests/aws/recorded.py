@@ -21,7 +21,7 @@ from tests.cloud.recording import Answer, Inputs, Recorder, deploy, identity, re
 ZONES = ("eu-central-1a", "eu-central-1b", "eu-central-1c")
 VPC = "vpc-0a1b2c3d"
 SUBNETS = {f"subnet-{number}": zone for number, zone in enumerate(ZONES)}
-"""What the account has beside what the program makes."""
+"""What the account has in addition to the program's resources."""
 
 PASSWORD = "pulumi-python:dynamic/valkey:Password"
 ROTATION = "pulumi-python:dynamic/valkey:Rotation"

@@ -23,10 +23,10 @@ from tests.cloud.recording import Recorded
 FILE = PROJECT / "docs" / "aws-changes.md"
 
 THEIR_GROUP = "sg-0a1b2c3d"
-"""A security group that somebody else made."""
+"""A security group of another owner."""
 
 ANOTHER = "another"
-"""A replication group that somebody else made."""
+"""A replication group of another owner."""
 
 SCENARIOS: dict[str, Scenario] = {
     "nodes": (
@@ -120,7 +120,7 @@ CLUSTER_MODE: Scenario = ({"topology": "replicated"}, ((("aws.enableClusterMode"
 """Which test_docs.py tries with the engine, in both updates."""
 
 SAME_AS = {"aws.vpcId": "aws.vpcCidr", "aws.subnetGroup": "aws.vpcCidr"}
-"""Keys that need a network of somebody else's: they change what the named key changes."""
+"""Keys that need an existing network: they change what the named key changes."""
 
 NOT_IN_TABLE = {"allowWeaker", "contacts", "target", "dataDir", "aws.allowReplacement"}
 """Contacts change nothing there; another target is another deployment; dataDir isn't AWS's; the last is the guard."""
@@ -195,7 +195,7 @@ def test_the_table_of_the_docs_is_what_the_program_does() -> None:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_the_engine_does_what_the_table_says(stack: CloudStack, moto: str, existing: Path, name: str) -> None:
+def test_the_engine_agrees_with_the_table(stack: CloudStack, moto: str, existing: Path, name: str) -> None:
     client(moto, "elasticache").create_replication_group(
         ReplicationGroupId=ANOTHER, ReplicationGroupDescription="theirs", Engine="valkey"
     )

@@ -64,7 +64,7 @@ def test_old_node_types_are_accepted(node: str) -> None:
     assert DeployedAws.of({"aws.nodeType": node}).one(service.GROUP)["nodeType"] == node
 
 
-def test_regions_are_those_that_botocore_knows() -> None:
+def test_regions_are_those_of_botocore() -> None:
     session = botocore.session.get_session()
     partitions = ("aws", "aws-cn", "aws-us-gov", "aws-eusc")
     known = {name: p for p in partitions for name in session.get_available_regions("elasticache", partition_name=p)}
@@ -223,7 +223,7 @@ def test_iam_users_are_others_in_a_group_of_their_own() -> None:
     assert not set(before.one(group)["userIds"]) & set(after.one(group)["userIds"])
 
 
-def test_nothing_is_reachable_but_from_who_is_named() -> None:
+def test_only_configured_sources_are_allowed() -> None:
     allowed = {
         "aws.allowedCidrs": "10.0.0.0/16,fd00::/48",
         "aws.allowedSecurityGroups": "sg-0a1b,123456789012/sg-2c3d",
@@ -389,7 +389,7 @@ def test_the_secret_holds_the_connection_record() -> None:
     assert deployed.outputs["secretArn"].startswith("arn:")
 
 
-def test_the_endpoint_says_how_much_data_a_node_takes() -> None:
+def test_the_endpoint_has_the_capacity_of_a_node() -> None:
     assert DeployedAws.of({}).endpoint.maxmemory == 536870912 * 3 // 4
     node = NODE_TYPES["cache.r7g.large"]
     assert node.maxmemory == 10527885772

@@ -1,4 +1,4 @@
-"""docs/aws.md: what it says is what happens. Blocks in `console` need AWS: see tests/docs/test_pages.py."""
+"""The blocks of docs/aws.md run as written. Blocks in `console` need AWS: see tests/docs/test_pages.py."""
 
 from __future__ import annotations
 

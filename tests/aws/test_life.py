@@ -47,7 +47,7 @@ def test_up_and_again_and_down(stack: CloudStack, moto: str, configuration: Conf
 
 
 def _assert_secret(stack: CloudStack, outputs: dict[str, Any], said: str) -> None:
-    """Passwords stand nowhere in clear; with IAM there are none."""
+    """No password is stored in clear; with IAM there are none."""
     urls = [parse(outputs[name]) for name in ("url", "adminUrl", "monitorUrl")]
     passwords = {url.password for url in urls if url.password}
     if outputs["aws"].get("connectPolicies"):

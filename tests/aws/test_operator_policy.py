@@ -1,4 +1,4 @@
-"""docs/aws-operator-policy.json: an operator with it may do all that the program asks for."""
+"""docs/aws-operator-policy.json: it permits all requests of the program."""
 
 from __future__ import annotations
 

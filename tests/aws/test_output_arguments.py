@@ -107,7 +107,7 @@ def test_another_key_is_another_name_of_the_final_snapshot() -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_preview_with_values_that_are_known_later(case: str) -> None:
+def test_a_preview_with_unknown_values(case: str) -> None:
     """Every resource is previewed, without these values."""
     topology, section = CASES[case]
     recorder = deploy(topology, lambda: dict.fromkeys(section, unknown()), preview=True)

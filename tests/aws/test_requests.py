@@ -1,4 +1,4 @@
-"""Every resource of every topology asks AWS for something that AWS's own model and rules take."""
+"""Every resource of every topology sends requests that AWS's own model and rules accept."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check(recorder: Recorder) -> list[str]:
 
 
 @pytest.mark.parametrize("name", TOPOLOGIES)
-def test_a_topology_asks_for_what_aws_takes(name: str) -> None:
+def test_the_requests_of_a_topology_are_valid(name: str) -> None:
     assert check(DeployedAws.of(TOPOLOGIES[name]).recorder) == []
 
 
@@ -163,7 +163,7 @@ def test_a_configuration_is_rejected_with_fixes_that_fix_it(configuration: Confi
         "aws.subnetIds": "subnets",
     }
 )
-def test_an_accepted_configuration_asks_for_what_aws_takes(configuration: Configuration) -> None:
+def test_the_requests_of_an_accepted_configuration_are_valid(configuration: Configuration) -> None:
     assert check(_deployed(configuration).recorder) == []
 
 

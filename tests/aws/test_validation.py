@@ -325,7 +325,7 @@ def test_a_self_hosted_cluster_still_needs_three_shards(target: str) -> None:
 
 
 IN_ONE_ZONE = {"aws.vpcId": "vpc-0a1b2c3d", "aws.subnetIds": "subnet-0,subnet-9"}
-"""The account's subnets that nobody knows lie in its first zone."""
+"""Subnets that are not listed are in the account's first zone."""
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ IN_ONE_ZONE = {"aws.vpcId": "vpc-0a1b2c3d", "aws.subnetIds": "subnet-0,subnet-9"
         ),
     ],
 )
-def test_a_network_that_cant_hold_it_is_refused_once_aws_has_said_where_it_is(
+def test_an_unsuitable_network_is_rejected_once_its_zones_are_queried(
     configuration: Configuration, reason: str, fix: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:

@@ -1,4 +1,4 @@
-"""The smoke suite's questions to AWS, asked of moto: a good cache passes, a bad one fails."""
+"""The smoke suite's queries to AWS, sent to moto: a good cache passes, a bad one fails."""
 
 from __future__ import annotations
 

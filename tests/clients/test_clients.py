@@ -55,5 +55,5 @@ def test_a_refusal_is_noticed(application: Application) -> None:
     assert application.refused() == {"keys"}
 
 
-def test_the_page_says_what_is_tested() -> None:
+def test_the_page_lists_what_is_tested() -> None:
     assert page.FILE.read_text() == page.render(page.expected()), page.HOW

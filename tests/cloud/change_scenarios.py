@@ -100,7 +100,7 @@ class ScenarioRunner:
                 assert self.refusals[planned] in refused.said
 
     def row(self, key: str, planned: list[Step] | Effect) -> EffectRow:
-        """What the table says of a key."""
+        """The table's row of a key."""
         if not isinstance(planned, list):
             return EffectRow(key, planned, guarded=True, touched=())
         does = effect(planned, self.holding, self.deferred)
@@ -128,4 +128,4 @@ def assert_documented(
     text = head + table(rows[key] for key in order)
     if os.environ.get(WRITE):
         file.write_text(text)
-    assert file.read_text() == text, f"{WRITE}=1 writes it anew"
+    assert file.read_text() == text, f"{WRITE}=1 writes it again"

@@ -13,7 +13,7 @@ from harness.project import NO_PIP
 from tests.support import checkout
 
 ANSWERS = {"PULUMI_OPTION_YES": "true", "PULUMI_OPTION_SKIP_PREVIEW": "true"}
-"""Where the CLI would ask; a page that wants a preview says so."""
+"""Where the CLI would ask for a confirmation; a page with a preview requests it."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from infra.targets.identity import Identity
 
 Inputs = dict[str, Any]
 SECRET_MARK = "4dabf18193072939515e22adb298388d"
-"""The key under which Pulumi's protocol says what kind of value follows; mocks see only secrets so."""
+"""The key under which Pulumi's protocol has the kind of a value; mocks receive it for secrets only."""
 
 Answer = Callable[[str, Inputs], Inputs]
 """Of a resource's name and inputs (or a function's token and arguments): the outputs."""
@@ -82,7 +82,7 @@ def _below(parent: str) -> str:
 
 
 def clear(value: Any) -> Any:
-    """Without Pulumi's marks of secrets, and with whole numbers as such: its own are floats."""
+    """Without Pulumi's marks of secrets, and with integers as such: its own are floats."""
     if isinstance(value, dict):
         return clear(value["value"]) if SECRET_MARK in value else {name: clear(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -91,7 +91,7 @@ def clear(value: Any) -> Any:
 
 
 class Monitor(MockMonitor):
-    """Pulumi's own, which says that it knows no state migrations; it needn't, since it has no prior state."""
+    """Pulumi's own, which reports no support for state migrations; it has no prior state."""
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802
         if isinstance(self.mocks, Recorder):

@@ -99,7 +99,7 @@ def test_an_update_is_rejected_for_its_problems_only(guard: ReplacementGuard) ->
         update(planned(old_inputs={"version": "9.0"}, new_inputs={"version": "8.1"}))
 
 
-def test_nothing_is_deleted_before_the_guard_is_asked(guard: ReplacementGuard) -> None:
+def test_nothing_is_deleted_before_the_guard_allows_it(guard: ReplacementGuard) -> None:
     assert guard.protect("the group", []).delete_before_replace is False
 
 

@@ -1,4 +1,4 @@
-"""For each alert of compose/monitoring/rules.yaml, series that it fires on and series that it is silent on.
+"""For each alert of compose/monitoring/rules.yaml, series on which it fires, and series on which it does not.
 
 A series is its name and labels, and its values in promtool's notation, one a minute.
 """
@@ -16,7 +16,7 @@ LENGTH = 46
 AT = "45m"
 
 BACKUPS = "valkey-backups"
-"""The group of the alerts about whole days, which need far longer series."""
+"""The group of the alerts about days, which need far longer series."""
 
 LONG_SECONDS, LONG_EVAL_TIME = 30 * 60, "29h"
 

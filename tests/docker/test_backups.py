@@ -1,4 +1,4 @@
-"""Backups of real containers: taken on time, loaded before they count, kept as many as asked for, and restored."""
+"""Backups of real containers: taken on time, loaded before they count, kept as configured, and restored."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_snapshot_of_the_end_starts_a_new_deployment(tmp_path: Path, topology:
 
 
 def test_a_clusters_own_snapshots_start_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server that loads each of them ends when it is asked to: it has nothing to save."""
+    """The server that loads each of them stops on request: it has nothing to save."""
     codes, docker = [], Engine.docker
 
     def noting(engine: Engine, *arguments: str, **options: Any) -> str:
@@ -173,7 +173,7 @@ LATE = """\
 [ "$1" != -s ] || [ -e "$0.asked" ] || { touch "$0.asked"; sleep 1; exit 1; }
 exec /usr/bin/valkey-cli "$@"
 """
-"""Its first question to the scratch server fails: nobody listens yet."""
+"""Its first query of the scratch server fails: it does not listen yet."""
 
 
 def test_keys_are_counted_when_the_scratch_server_has_loaded_them_all(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_plain_text_is_refused(harness: DeploymentHarness) -> None:
         client.ping()
 
 
-def test_a_stranger_gets_no_further_than_the_door(harness: DeploymentHarness) -> None:
+def test_anonymous_clients_are_rejected(harness: DeploymentHarness) -> None:
     for member in (*harness.deployment.plan.nodes, *harness.deployment.plan.sentinels):
         with (
             redis.Redis(

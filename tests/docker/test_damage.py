@@ -67,7 +67,7 @@ MATRIX: dict[Topology, list[tuple[str, Role, Return]]] = {
 
 @pytest.fixture(scope="module")
 def harness_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Topology], DeploymentHarness]]:
-    """The deployment of a topology, made when it is first asked for."""
+    """The deployment of a topology, created at its first use."""
     with contextlib.ExitStack() as stack:
 
         @functools.cache

@@ -1,4 +1,4 @@
-"""The pages of the docker target and of what stands beside it: their blocks run, in their order."""
+"""The blocks in the pages of the docker target and of what runs next to it, in their order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OFFICIAL = {f"valkey/valkey:{NEW}": f"{IMAGE}:{NEW}", "oliver006/redis_exporter:
 """The images that the pages name, and those that take their names."""
 
 FIRST = {"Pulumi.yaml": "    default: 0\n", "infra/drivers/docker/addresses.py": "FIRST_PORT = 6379"}
-"""Where it is said which port is the first one: a stack's, and a folder's."""
+"""Where the first port is configured: a stack's, and a folder's."""
 
 STACKS = ("valkey/web", "valkey/valkey-valkey")
 

@@ -1,4 +1,4 @@
-"""Servers that run and say nothing: nobody waits for them without an end."""
+"""Servers that run and do not respond: every wait for them has a limit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def signal(harness: DeploymentHarness, service: str, name: str) -> None:
     harness.spec.engine.docker("exec", container, "sh", "-c", f"kill -{name} $(pidof valkey-server)")
 
 
-def test_a_frozen_node_is_silent(harness: DeploymentHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frozen_node_does_not_respond(harness: DeploymentHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(container_executor, "RESPONSE_TIMEOUT_SECONDS", 2)
     signal(harness, "node-1", "STOP")
     try:
@@ -33,7 +33,7 @@ def test_a_frozen_node_is_silent(harness: DeploymentHarness, monkeypatch: pytest
     assert is_reachable(harness.deployment.executor, "node-1")
 
 
-def test_a_node_starts_beside_a_frozen_sentinel(harness: DeploymentHarness) -> None:
+def test_a_node_starts_while_a_sentinel_is_frozen(harness: DeploymentHarness) -> None:
     signal(harness, "sentinel-0", "STOP")
     try:
         harness.spec.engine.docker("restart", harness.deployment.container("node-1"))

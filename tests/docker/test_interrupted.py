@@ -1,4 +1,4 @@
-"""Commands that were killed, and servers that don't run: the next command continues, or says what leads out."""
+"""Commands that were killed, and servers that don't run: the next command resumes, or prints the fix."""
 
 from __future__ import annotations
 
@@ -234,8 +234,8 @@ def test_a_backup_of_a_cluster_needs_no_node_that_is_away(tmp_path: Path) -> Non
             driver.snapshot(harness.spec, harness.known, tmp_path / "none")
 
 
-def test_what_can_not_be_had_is_refused_before_anything_changes(single: DeploymentHarness, tmp_path: Path) -> None:
-    """As a preview asks, with the secrets of the state."""
+def test_unavailable_resources_are_rejected_before_anything_changes(single: DeploymentHarness, tmp_path: Path) -> None:
+    """As in a preview, with the secrets of the state."""
     spec, known, before = single.spec, single.known, single.container("node-0")
     absent = replace(spec, source=replace(spec.source, reference="127.0.0.1:1/valkey:9.1.7"))
     small = replace(spec, plan=replace(spec.plan, directives={**spec.plan.directives, "maxmemory": "1000"}))

@@ -78,7 +78,7 @@ def box(tmp_path: Path) -> Iterator[Box]:
 PRIMARY, EARLY, LATE = "127.0.1.1", "127.0.1.2", "127.0.1.3"
 
 
-def test_a_cluster_is_whole_when_everybody_is_in_its_place(box: Box) -> None:
+def test_a_cluster_is_complete_when_every_node_has_its_role(box: Box) -> None:
     for ip in (PRIMARY, LATE):
         box.serve(ip)
     box.ask(PRIMARY, "cluster", "addslotsrange", "0", "16383")
@@ -89,7 +89,7 @@ def test_a_cluster_is_whole_when_everybody_is_in_its_place(box: Box) -> None:
     assert box.role(LATE) == "slave"
 
 
-def test_a_frozen_node_keeps_nobody_waiting(box: Box) -> None:
+def test_a_frozen_node_does_not_delay_the_others(box: Box) -> None:
     for ip in (PRIMARY, EARLY, LATE):
         box.serve(ip)
     box.ask(PRIMARY, "cluster", "addslotsrange", "0", "16383")

@@ -23,7 +23,7 @@ ALIKE = pytest.mark.parametrize("harness", [SIMPLER[0], "replicated", SIMPLER[1]
 
 
 def starts(harness: DeploymentHarness) -> dict[str, str]:
-    """When each container started: another time means that it was restarted or made anew."""
+    """When each container started: another time means that it was restarted or created again."""
     return {
         service: harness.container(service)["State"]["StartedAt"] for service in harness.deployment.project["services"]
     }
@@ -93,7 +93,7 @@ def test_memory_that_the_data_fills_is_refused(harness: DeploymentHarness) -> No
 
 @ALIKE
 def test_passwords_rotate_without_a_failed_request(harness: DeploymentHarness) -> None:
-    """Step one: new ones beside the old. Step two, when every application has them: the old are gone."""
+    """Step one: new ones in addition to the old. Step two, when every application has them: the old are removed."""
     old = harness.spec.secrets
     new = replace(new_secrets(["x"], harness.spec.plan.users), certificate=old.certificate, ca=old.ca)
     before = starts(harness)
@@ -140,9 +140,9 @@ def _position_recorded(harness: DeploymentHarness, node: str) -> int:
     return int(harness.spec.engine.docker("exec", container, "stat", "-c", "%Y", "/tmp/noted"))
 
 
-def test_writes_go_on_when_a_primary_is_killed(harness: DeploymentHarness) -> None:
+def test_writes_resume_when_a_primary_is_killed(harness: DeploymentHarness) -> None:
     if harness.spec.plan.topology == "single":
-        pytest.skip("a single node has nobody to take over")
+        pytest.skip("a single node has no replica to promote")
     victim = harness.primary()
     with AvailabilityProbe(harness.client, wait=1 if harness.spec.plan.topology == "replicated" else 0) as writer:
         time.sleep(1)
@@ -157,7 +157,7 @@ def test_writes_go_on_when_a_primary_is_killed(harness: DeploymentHarness) -> No
 
 
 @ALIKE
-def test_a_crashed_server_comes_back_by_itself(harness: DeploymentHarness) -> None:
+def test_a_crashed_server_restarts_automatically(harness: DeploymentHarness) -> None:
     facts = harness.container("node-0")
     pid = int(facts["State"]["Pid"])
     harness.spec.engine.docker(
@@ -170,7 +170,7 @@ def test_a_crashed_server_comes_back_by_itself(harness: DeploymentHarness) -> No
 
 @ALIKE
 @pytest.mark.parametrize("loss", ["container", "network", "all"])
-def test_what_is_lost_comes_back(harness: DeploymentHarness, loss: str) -> None:
+def test_lost_containers_are_created_again(harness: DeploymentHarness, loss: str) -> None:
     engine, deployment = harness.spec.engine, harness.deployment
     if loss == "container":
         engine.docker("rm", "--force", deployment.container("node-0"))

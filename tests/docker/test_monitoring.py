@@ -1,4 +1,4 @@
-"""The exporter beside real servers, and what Prometheus and Grafana make of it."""
+"""The exporter with real servers, and its metrics in Prometheus and Grafana."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ KEY = "customer:alice@example.org"
 
 @pytest.mark.parametrize("parameter", ["check-keys", "check-single-keys", "check-streams", "check-single-streams"])
 def test_no_parameter_has_the_exporter_name_keys(watched: DeploymentHarness, parameter: str) -> None:
-    """Nor the ones that count: a number for a pattern tells names too, one character after the other."""
+    """Nor the ones that count: a number for a pattern reveals names too, one character after the other."""
     with watched.client() as client:
         client.xadd(KEY, {"a": "b"})
     for target in exporter.targets(watched.deployment.plan):
@@ -135,7 +135,7 @@ def test_no_parameter_has_the_exporter_name_keys(watched: DeploymentHarness, par
 
 
 @pytest.mark.parametrize("user", ["monitor", "app", "admin", "replica", "health", "default", ""])
-def test_the_exporter_knows_the_password_of_its_own_user_alone(watched: DeploymentHarness, user: str) -> None:
+def test_the_exporter_has_the_password_of_its_own_user_only(watched: DeploymentHarness, user: str) -> None:
     target = exporter.targets(watched.deployment.plan)[0]
     other = target["targets"][0].replace("exporter@", f"{user}@" if user else "")
     assert "\nredis_up 0\n" in scrape(watched, {**target, "targets": [other]})
@@ -164,7 +164,7 @@ def test_inspecting_the_exporter_shows_no_secret(watched: DeploymentHarness) -> 
 
 
 @pytest.mark.parametrize("watched", ["replicated"], indirect=True)
-def test_prometheus_with_the_files_as_shipped_sees_all_and_warns_of_nothing(
+def test_prometheus_with_the_shipped_files_scrapes_every_node_without_alerts(
     watched: DeploymentHarness, tmp_path: Path
 ) -> None:
     tmp_path.chmod(0o755)
@@ -235,7 +235,7 @@ def test_an_exporter_and_an_uploader_come_and_go_and_the_servers_stay(tmp_path: 
         assert harness.container("node-0")["State"]["StartedAt"] == started
 
 
-def test_each_rule_fires_where_it_should_and_is_silent_where_not(tmp_path: Path) -> None:
+def test_each_rule_fires_only_where_it_should(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     (tmp_path / "rules.yaml").write_text((MONITORING / "rules.yaml").read_text())
     assert "SUCCESS" in promtool(tmp_path, "check", "rules", "/m/rules.yaml")
@@ -248,7 +248,7 @@ def test_each_rule_fires_where_it_should_and_is_silent_where_not(tmp_path: Path)
     assert report.count("SUCCESS") == len(names)
 
 
-def test_each_rule_has_cases_and_tells_what_to_do() -> None:
+def test_each_rule_has_cases_and_a_fix() -> None:
     rules = [rule for group in RULES["groups"] for rule in group["rules"] if "alert" in rule]
     assert {rule["alert"] for rule in rules} == set(CASES)
     for rule in rules:
@@ -256,7 +256,7 @@ def test_each_rule_has_cases_and_tells_what_to_do() -> None:
         assert all(rule["annotations"][key] for key in ("summary", "description", "runbook"))
 
 
-def test_the_dashboard_is_whole() -> None:
+def test_the_dashboard_is_complete() -> None:
     panels = DASHBOARD["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     assert [v["name"] for v in DASHBOARD["templating"]["list"]] == ["datasource", "stack", "instance"]

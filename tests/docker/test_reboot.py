@@ -19,7 +19,7 @@ BRIDGE = "valkeytest0"
 
 
 class PrivateEngine:
-    """An engine of the test's own, so that nobody else's containers stop with it. Needs root, as any engine."""
+    """An engine of the test's own, so that no other containers stop with it. Needs root, as any engine."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -79,7 +79,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateE
 
 
 @pytest.mark.usefixtures("_network")
-def test_every_topology_comes_back_after_a_reboot(engine: PrivateEngine, tmp_path: Path) -> None:
+def test_every_topology_restarts_after_a_reboot(engine: PrivateEngine, tmp_path: Path) -> None:
     with ExitStack() as stack:
         harnesses = [stack.enter_context(running(make_spec(tmp_path, shape))) for shape in SHAPES]  # type: ignore[arg-type]
         for harness in harnesses:

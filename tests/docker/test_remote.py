@@ -42,7 +42,9 @@ def test_a_remote_engine_has_all_it_needs(tmp_path: Path, line: EngineProxy) -> 
 
 
 @pytest.mark.parametrize("requests", [3, 12, 25, 40])
-def test_a_line_that_drops_is_told_and_the_next_run_goes_on(tmp_path: Path, line: EngineProxy, requests: int) -> None:
+def test_a_lost_connection_is_reported_and_the_next_run_resumes(
+    tmp_path: Path, line: EngineProxy, requests: int
+) -> None:
     spec = make_spec(tmp_path, "single")
     try:
         line.drop_after = line.seen + requests

@@ -21,7 +21,7 @@ from tests.support import checkout
 
 
 def smoke(folder: Path) -> str:
-    """What the smoke suite says to what the folder's file `env` names."""
+    """The output of the smoke suite for the URL in the folder's file `env`."""
     lines = (folder / "env").read_text().splitlines()
     known = {name: value.strip("'") for name, _, value in (line.partition("=") for line in lines)}
     suite = [sys.executable, "-m", "pytest", "tests/smoke", "-q", "--no-header", "-p", "no:cacheprovider"]
@@ -156,7 +156,7 @@ kill -9 $!
 def test_an_install_killed_while_it_adopts_a_dump_adopts_all_of_it_the_next_time(
     machine: str, tmp_path: Path, signal_at: str, *, served: bool
 ) -> None:
-    """Whether or not Debian's server, which knows nothing of it, served on its dump.rdb in between."""
+    """Whether or not Debian's server, which ignores it, served its dump.rdb in between."""
     engine, folder = Engine(), tmp_path / "native"
 
     def run(*command: str, detach: bool = False) -> str:

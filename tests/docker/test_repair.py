@@ -320,7 +320,7 @@ def test_every_node_of_a_group_is_damaged(replicated: DeploymentHarness) -> None
 
 
 def test_a_primary_that_is_short_keeps_what_it_has(replicated: DeploymentHarness) -> None:
-    """A single server has nobody to ask and serves; a primary waits, as another member might have more."""
+    """A single server has no other member and serves; a primary waits, as another member might have more data."""
     fill(replicated)
     leader = replicated.primary()
     names = [node.name for node in replicated.deployment.plan.nodes]
@@ -350,7 +350,7 @@ def test_a_member_that_is_stopped_may_hold_more(replicated: DeploymentHarness) -
     assert left(replicated) == KEYS
 
 
-def test_nodes_conf_is_rebuilt_where_nobody_else_has_the_slots(shards: DeploymentHarness) -> None:
+def test_nodes_conf_is_rebuilt_where_no_other_node_has_the_slots(shards: DeploymentHarness) -> None:
     fill(shards)
     identity = shards.deployment.executor.run("node-1", "CLUSTER", "MYID")
     damage(shards, NO_NODES_CONF, "node-1")

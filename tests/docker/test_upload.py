@@ -1,4 +1,4 @@
-"""Backups are copied to an S3-compatible service: moto's, as a process beside."""
+"""Backups are copied to an S3-compatible service: moto, in another process."""
 
 from __future__ import annotations
 
@@ -88,12 +88,14 @@ def test_a_complete_backup_is_copied_once(harness: DeploymentHarness, service: S
     assert service.uploaded() == found
 
 
-def test_the_keys_stand_in_no_container(harness: DeploymentHarness, service: Service) -> None:
+def test_no_container_has_the_keys_in_its_environment(harness: DeploymentHarness, service: Service) -> None:
     facts = str(harness.container("uploader"))
     assert not [key for key in service.keys if key in facts]
 
 
-def test_a_wrong_key_or_address_is_told_and_a_good_one_mends_it(harness: DeploymentHarness, service: Service) -> None:
+def test_a_wrong_key_or_address_is_reported_and_a_correct_one_fixes_it(
+    harness: DeploymentHarness, service: Service
+) -> None:
     secrets, plan, upload = harness.spec.secrets, harness.spec.plan, harness.spec.plan.upload
     harness.ensure(secrets=replace(secrets, bucket=(service.keys[0], "another")))
     wait_until(lambda: "uploader: it is unhealthy" in harness.wrong(), 300)

@@ -191,7 +191,7 @@ def test_a_damaged_primary_and_emptied_replicas_are_never_served(harness: Deploy
 @MORE
 @pytest.mark.parametrize("harness", [CLUSTER], indirect=True)
 def test_two_emptied_primaries_are_replaced_by_their_replicas(harness: DeploymentHarness) -> None:
-    """One primary that is left can elect nobody."""
+    """A single remaining primary can't elect another."""
     primaries = [name for name, state in states(harness).items() if state["role"] == "master"]
     stop_all(harness)
     for name in primaries[:2]:
@@ -280,7 +280,7 @@ def test_a_cluster_serves_though_running_nodes_have_swapped_their_volumes(harnes
 
 @MORE
 @pytest.mark.parametrize("harness", [CLUSTER], indirect=True)
-def test_a_primary_that_swapped_its_volume_with_its_replica_says_so(harness: DeploymentHarness) -> None:
+def test_a_primary_with_the_volume_of_its_replica_is_reported(harness: DeploymentHarness) -> None:
     leader, (follower,) = leader_and_followers(harness)
     stop_all(harness)
     swap(data_of(harness, leader), data_of(harness, follower))
@@ -395,7 +395,7 @@ def test_a_damaged_sentinel_learns_again(replicated: DeploymentHarness) -> None:
     assert list(data_of(replicated, "sentinel-1").glob("sentinel.conf.damaged-*"))
 
 
-def test_a_replica_that_no_sentinel_knows_is_called_back(replicated: DeploymentHarness) -> None:
+def test_a_replica_unknown_to_the_sentinels_is_attached_again(replicated: DeploymentHarness) -> None:
     _leader, (first, second) = leader_and_followers(replicated)
     executor, plan = replicated.deployment.executor, replicated.deployment.plan
     middle = next(node for node in plan.nodes if node.name == first)

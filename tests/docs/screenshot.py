@@ -41,7 +41,7 @@ def picture() -> str:
 
 
 def text_of(svg: str) -> list[str]:
-    """What the picture says, whatever it looks like."""
+    """The text of the picture, without its layout."""
     return [html.unescape(text).replace("\xa0", " ").strip() for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)]
 
 

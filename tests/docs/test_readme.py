@@ -1,4 +1,4 @@
-"""What the README says is what happens: its blocks run, in their order, as one newcomer's session."""
+"""The README's blocks run in their order, as one newcomer's session."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def test_up_and_smoke_by_command(project: Project) -> None:
     assert "pulumi config set restoreFrom " in down.stderr
 
 
-def test_mistakes_are_one_line(
+def test_errors_are_one_line(
     command: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "env", "--stack", "test", "--format", "json") == 1

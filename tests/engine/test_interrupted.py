@@ -158,7 +158,7 @@ def connecting_for_each_request(url: str) -> Iterator[None]:
         thread.join()
 
 
-def test_who_connects_for_each_request_by_the_old_password_is_noticed(
+def test_short_connections_with_the_previous_password_are_detected(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rotation, "TRIAL_SECONDS", 600.0)  # it ends with the first one

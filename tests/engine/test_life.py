@@ -26,7 +26,7 @@ def test_up_twice_changes_nothing(project: Project) -> None:
     assert project.server().pid == pid
 
 
-def test_outputs_say_all_that_an_application_needs(project: Project) -> None:
+def test_outputs_have_all_that_an_application_needs(project: Project) -> None:
     project.stack.up()
     outputs = project.stack.outputs()
     assert set(outputs) == {"schemaVersion", "endpoint", "url", "adminUrl", "monitorUrl", "env"}
@@ -36,7 +36,7 @@ def test_outputs_say_all_that_an_application_needs(project: Project) -> None:
             assert client.acl_whoami() == user
 
 
-def test_a_killed_server_comes_back_with_its_url_and_its_data(project: Project) -> None:
+def test_a_killed_server_restarts_with_its_url_and_its_data(project: Project) -> None:
     project.stack.up()
     url = project.stack.outputs()["url"]
     with project.client() as client:
@@ -200,7 +200,7 @@ def test_a_reboot_is_survived_when_the_old_process_id_is_another_programs(projec
         assert client.get("key") == "kept"
 
 
-def test_a_moved_project_goes_on(project: Project) -> None:
+def test_a_moved_project_keeps_working(project: Project) -> None:
     project.stack.up()
     pid = project.server().pid
     moved = Path(f"{project.root}-moved")
@@ -214,7 +214,7 @@ def test_a_moved_project_goes_on(project: Project) -> None:
         moved.rename(project.root)
 
 
-def test_a_client_sees_a_live_change_without_an_error(project: Project) -> None:
+def test_a_live_change_causes_no_error_for_a_client(project: Project) -> None:
     project.stack.up()
     with project.client("url") as client:
         client.set("key", "value")

@@ -53,7 +53,7 @@ def test_a_rehearsal_changes_nothing(project: Project) -> None:
         assert client.config_get("maxmemory") == {"maxmemory": str(64 * 1024**2)}
 
 
-def test_a_rotation_ends_when_nobody_is_left_who_logged_in_before_it(project: Project) -> None:
+def test_a_rotation_ends_when_no_connection_has_a_previous_login(project: Project) -> None:
     project.stack.up()
     with pytest.raises(StackError, match="no rotation is in progress"):
         rotation.finish(project.stack, force=False)
@@ -73,7 +73,7 @@ def test_a_rotation_ends_when_nobody_is_left_who_logged_in_before_it(project: Pr
         rotation.finish(project.stack, force=False)
 
 
-def test_who_has_no_replica_has_nobody_to_fail_over_to(project: Project) -> None:
+def test_a_failover_without_a_replica_is_rejected(project: Project) -> None:
     project.stack.up()
     for drill in (failover.preview, failover.run):
         with pytest.raises(StackError, match="its topology is single"):

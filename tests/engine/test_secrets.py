@@ -1,4 +1,4 @@
-"""No secret stands in clear anywhere but in the hands of who asked for it."""
+"""No secret is in clear anywhere, except in the output of a command that requests it."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def test_what_would_be_refused_later_is_refused_in_a_preview(
     with project.client() as client:
         for number in range(20):
             client.set(f"key:{number}", b"x" * 1024**2)
-    config_change.preview(project.stack, lambda: {"passwordRotation": "next"})  # passwords that nobody knows yet
+    config_change.preview(project.stack, lambda: {"passwordRotation": "next"})  # passwords that no client has yet
     for changes in ({"memory": "16mb"}, {"memory": "16mb", "passwordRotation": "next"}):
         capfd.readouterr()
         with pytest.raises(StackError, match=r"every write would fail -> pulumi config set memory <more>$"):

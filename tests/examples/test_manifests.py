@@ -63,7 +63,7 @@ def test_kubernetes_takes_the_deployments_and_the_secret(secret: Path) -> None:
     assert done.stdout.count(" passed ") == 3
 
 
-def test_kubernetes_refuses_a_mistake(tmp_path: Path) -> None:
+def test_kubernetes_rejects_an_invalid_manifest(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(DEPLOYMENT.read_text().replace("containerPort", "containersPort"))
     program = installs.python(HERE / "kubernetes").ready() / "bin" / "kubernetes-validate"

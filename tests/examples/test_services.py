@@ -57,7 +57,7 @@ def test_fastapi_is_healthy(shop: int) -> None:
     assert ask(shop, "/health") == (200, {"waiting": 0})
 
 
-def test_fastapi_without_a_server_is_sick_and_serves_prices(variables: Mapping[str, str], port: int) -> None:
+def test_fastapi_without_a_server_is_unhealthy_and_serves_prices(variables: Mapping[str, str], port: int) -> None:
     with running(fastapi(port), EXAMPLES / "fastapi", {**variables, **NOWHERE}):
         assert ask(port, "/prices/tea") == (200, {"product": "tea", "price": 9.99})
         assert ask(port, "/health")[0] == 503
@@ -73,7 +73,7 @@ def test_bullmq_has_a_job_done(variables: Mapping[str, str], modules: Path, port
         assert any(ask(port, f"/mails/{added['id']}") == wanted for _ in until(30, every=0.1))
 
 
-def test_bullmq_without_a_server_is_sick(variables: Mapping[str, str], modules: Path, port: int) -> None:
+def test_bullmq_without_a_server_is_unhealthy(variables: Mapping[str, str], modules: Path, port: int) -> None:
     environment = {**variables, **NOWHERE, "NODE_PATH": str(modules), "PORT": str(port)}
     with running(["node", "server.js"], EXAMPLES / "bullmq", environment):
         assert ask(port, "/health")[0] == 503

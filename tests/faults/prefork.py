@@ -1,4 +1,4 @@
-"""A server that loads its application and then forks, again and again: python -m tests.faults.prefork RESTARTS FILE
+"""A server that loads its application and then forks repeatedly: python -m tests.faults.prefork RESTARTS FILE
 
 Each child has several threads whose first requests arrive at once. The ids of added jobs go to FILE.
 USED=1: the parent has used the queue before. ADDING=1: a thread of the parent adds jobs meanwhile.

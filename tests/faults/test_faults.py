@@ -1,4 +1,4 @@
-"""Kills, stalls and lost primaries under load, on real servers. ROUNDS says how many faults; 10 by default."""
+"""Kills, stalls and lost primaries under load, on real servers. ROUNDS is the number of faults; 10 by default."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.faults.totals import totals
 from tests.support.proxy import Proxy
 
 RETRY_SECONDS = 60.0
-"""Seconds in which work goes on after a primary is lost."""
+"""Seconds in which work resumes after a primary is lost."""
 
 
 def test_workers_that_are_killed(

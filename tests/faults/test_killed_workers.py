@@ -39,6 +39,6 @@ def test_a_job_that_had_not_begun_runs_later(server: ServerProcess, runs: RunLog
 
 
 def _begun(server: ServerProcess, queue: Queue) -> set[str]:
-    """Ids of jobs whose last attempt has begun, as the server knows it."""
+    """Ids of jobs whose last attempt has begun, by the server's records."""
     with closing(server.client()) as client:
         return {str(job) for job in client.hkeys(f"{queue.protocol.prefix}:started")}

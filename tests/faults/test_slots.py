@@ -1,4 +1,4 @@
-"""The slot of a queue moves from node to node of a cluster, again and again, while the queue is in use."""
+"""The slot of a queue moves repeatedly between the nodes of a cluster while the queue is in use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Memorystore's API is asked for an instance or an ACL policy, parsed into the API's own messages."""
+"""Requests to Memorystore's API for an instance or an ACL policy, parsed into the API's own messages."""
 
 from __future__ import annotations
 

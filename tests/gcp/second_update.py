@@ -1,7 +1,7 @@
-"""A second update without an engine: what the fake provider says of unchanged resources, with and without a refresh.
+"""A second update without an engine: what the fake provider reports for unchanged resources, refreshed or not.
 
-A program of its own, since the fake provider can't be imported beside Google's libraries. It reads recorded resources
-from stdin, by configuration, and prints what would change.
+A program of its own, since the fake provider can't be imported together with Google's libraries. It reads recorded
+resources from stdin, by configuration, and prints what would change.
 """
 
 from __future__ import annotations

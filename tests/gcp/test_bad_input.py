@@ -1,4 +1,4 @@
-"""What only Google knows to be wrong: found before anything changes where it can be, else explained with its fix."""
+"""Errors that only Google detects: reported before anything changes where possible, otherwise explained with a fix."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_google_s_error_is_explained_with_its_fix(error: str, said: str) -> None
     assert " -> " in str(explained)
 
 
-def test_an_error_that_speaks_for_itself_is_left_alone() -> None:
+def test_a_clear_error_of_the_api_is_unchanged() -> None:
     assert vendor_errors.explain({"project": "my-project"}, ["Error 400: maxclients is too large"]) is None
 
 

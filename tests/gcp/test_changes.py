@@ -192,7 +192,7 @@ def test_a_key_that_goes_with_others_has_the_right_row(tmp_path: Path, monkeypat
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("key", WITH_OTHERS)
-def test_the_engine_does_what_such_a_row_says(stack: CloudStack, resources: Path, key: str) -> None:
+def test_the_engine_agrees_with_such_a_row(stack: CloudStack, resources: Path, key: str) -> None:
     authorities(stack.project.root)
     before, change = WITH_OTHERS[key]
     if "gcp.connectionPolicy" in before:
@@ -214,5 +214,5 @@ def test_the_engine_does_what_such_a_row_says(stack: CloudStack, resources: Path
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.thorough) if name == "settings" else name for name in SCENARIOS]
 )
-def test_the_engine_does_what_the_table_says(stack: CloudStack, name: str) -> None:
+def test_the_engine_agrees_with_the_table(stack: CloudStack, name: str) -> None:
     RUNNER.assert_engine_agrees(stack, name)

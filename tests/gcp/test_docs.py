@@ -1,4 +1,4 @@
-"""docs/gcp.md: what it says is what happens. Blocks in `console` need Google: see tests/docs/test_pages.py."""
+"""The blocks of docs/gcp.md run as written. Blocks in `console` need Google: see tests/docs/test_pages.py."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_session_of_a_reader(tmp_path: Path, fake_provider: dict[str, str], 
 
 
 @pytest.mark.parametrize("text", [text for language, text in checkout.blocks(PAGE) if language == "yaml"])
-def test_an_example_of_a_stack_s_file_asks_for_what_google_takes(text: str) -> None:
+def test_the_requests_of_a_documented_stack_file_are_valid(text: str) -> None:
     given = yaml.safe_load(text)["config"]
     texts = {key: json.dumps(value) if isinstance(value, dict) else value for key, value in given.items()}
     assert check(DeployedGcp(settings.load(texts)).recorder) == []
@@ -51,7 +51,7 @@ def test_an_example_of_a_stack_s_file_asks_for_what_google_takes(text: str) -> N
 def test_the_client_s_example_signs_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """To a server that knows the member, with its token as the password."""
+    """To a server that has the member as a user, with its token as the password."""
     monkeypatch.setattr("google.auth.default", lambda **_: (credentials(), "my-project"))
     (example,) = (text for language, text in checkout.blocks(PAGE) if language == "python")
     with servers.running(tmp_path / "server") as server:

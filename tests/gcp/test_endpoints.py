@@ -1,4 +1,4 @@
-"""Endpoints are told apart by their types."""
+"""Endpoints are distinguished by their types."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def told(*connections: tuple[str | None, str | None, int | None]) -> list[Instan
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_the_order_of_endpoints_says_nothing(turned: bool) -> None:
+def test_the_order_of_endpoints_does_not_matter(turned: bool) -> None:
     both = ((PRIMARY, "10.0.0.1", 6379), (READER, "10.0.0.2", None))
     found = endpoints.nodes(told(*(reversed(both) if turned else both)), (PRIMARY, READER))
     assert found == (Node("10.0.0.1", 6379), Node("10.0.0.2", 6379))
@@ -59,13 +59,13 @@ def test_an_endpoint_without_a_type_is_no_client_s() -> None:
         told((PRIMARY, None, 6379)),
     ],
 )
-def test_an_endpoint_that_isn_t_there_is_told(known: Any) -> None:
+def test_a_missing_endpoint_is_reported(known: Any) -> None:
     with pytest.raises(ProvisioningError, match="no endpoint of type CONNECTION_TYPE_PRIMARY"):
         endpoints.nodes(known, (PRIMARY,))
     assert PRIMARY not in endpoints.addresses(known)
 
 
-def test_the_order_of_attachments_says_nothing() -> None:
+def test_the_order_of_attachments_does_not_matter() -> None:
     details = [
         InstancePscAttachmentDetail(connection_type=kind, service_attachment=uri)
         for kind, uri in ((None, "sa-2"), (DISCOVERY, "sa"))

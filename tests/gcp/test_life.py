@@ -73,7 +73,7 @@ def test_up_and_again_and_down(stack: CloudStack, resources: Path, configuration
 
 
 def _assert_no_login(outputs: dict[str, Any], stack: CloudStack) -> None:
-    """No password and no token stands anywhere: a client signs when it connects."""
+    """No password and no token is stored anywhere: a client signs when it connects."""
     for name in ("url", "adminUrl", "monitorUrl"):
         assert parse(outputs[name]).password is None
     exported = stack.project.pulumi("stack", "export", "--show-secrets").stdout
@@ -84,7 +84,7 @@ OTHERS = (
     ({"network": "another"}, "is for projects/123/global/networks/another, not for"),
     ({"service": "gcp-memorystore-redis"}, "is for gcp-memorystore-redis"),
 )
-"""Policies of something else, and what is said of them."""
+"""Policies of other owners, and the messages about them."""
 
 
 def test_a_policy_of_something_else_is_refused_in_the_preview(stack: CloudStack, resources: Path) -> None:

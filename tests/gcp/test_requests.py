@@ -1,4 +1,4 @@
-"""Every instance of every topology asks Memorystore for something that the API's messages and its rules take."""
+"""Every instance of every topology sends Memorystore requests that the API's messages and rules accept."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def check(recorder: Recorder) -> list[str]:
 
 
 @pytest.mark.parametrize("name", TOPOLOGIES)
-def test_a_topology_asks_for_what_google_takes(name: str) -> None:
+def test_the_requests_of_a_topology_are_valid(name: str) -> None:
     assert check(DeployedGcp.of(TOPOLOGIES[name]).recorder) == []
 
 
-def test_the_parsed_request_says_what_was_meant() -> None:
+def test_the_parsed_request_matches_the_configuration() -> None:
     body = requests.instance(DeployedGcp.of(TOPOLOGIES["everything"]).one(INSTANCE))
     assert body.name == "projects/my-project/locations/europe-west3/instances/valkey-test"
     assert (body.mode.name, body.node_type.name, body.shard_count, body.replica_count) == (
@@ -197,7 +197,7 @@ def test_every_key_is_tried() -> None:
 
 @limits(max_examples=400, deadline=None)
 @given(configurations(VALUES, target="gcp"))
-def test_a_configuration_is_refused_with_mends_that_mend(configuration: Configuration) -> None:
+def test_a_rejected_configuration_is_valid_after_the_printed_fixes(configuration: Configuration) -> None:
     for line in refusal(configuration):
         assert line.startswith("  ")
         assert " -> pulumi config " in line
@@ -206,5 +206,5 @@ def test_a_configuration_is_refused_with_mends_that_mend(configuration: Configur
 
 @limits(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(configurations(VALUES, target="gcp", **{"gcp.project": "my-project", "gcp.location": "europe-west3"}))
-def test_an_accepted_configuration_asks_for_what_google_takes(configuration: Configuration) -> None:
+def test_the_requests_of_an_accepted_configuration_are_valid(configuration: Configuration) -> None:
     assert check(DeployedGcp(accepted(configuration)).recorder) == []

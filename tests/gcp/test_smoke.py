@@ -1,4 +1,4 @@
-"""The smoke suite's checks of what Google says, tried on descriptions that are right and wrong; and how it logs in."""
+"""The smoke suite's checks of Google's descriptions, with correct and incorrect ones, and how it logs in."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.smoke.subject import Subject
 
 
 def outputs(deployed: DeployedGcp) -> dict[str, Any]:
-    """Of a stack, as `pulumi stack output` tells them."""
+    """Of a stack, as `pulumi stack output` prints them."""
     url = deployed.endpoint.url(deployed.users["app"], None)
     return {
         "endpoint": deployed.endpoint.to_dict(),
@@ -93,7 +93,7 @@ def verdicts(instance: Any, subject: Subject) -> set[str]:
     [{}, MEMBERS, {"topology": "cluster"}, {"gcp.auth": "none", "gcp.tls": "false"}],
     ids=["single", "members", "cluster", "open"],
 )
-def test_what_was_asked_for_passes(configuration: dict[str, str], subject_of: Callable[..., Subject]) -> None:
+def test_the_requested_configuration_passes(configuration: dict[str, str], subject_of: Callable[..., Subject]) -> None:
     deployed = DeployedGcp.of(configuration)
     subject = subject_of(deployed)
     assert subject.gcp is not None

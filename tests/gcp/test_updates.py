@@ -136,7 +136,7 @@ def test_data_fits_and_jobs_are_kept_while_several_updates_are_under_way() -> No
         (LARGER, "the update of nodeType and engineConfigs takes up to an hour"),
     ],
 )
-def test_what_a_long_update_waits_for_is_said(change: dict[str, Any], said: str | None) -> None:
+def test_a_long_update_reports_what_it_waits_for(change: dict[str, Any], said: str | None) -> None:
     note = waiting_notes.note(BEFORE, updates.plan(BEFORE, BEFORE | change))
     assert (note is None) == (said is None)
     assert said is None or (said in str(note) and "quota (429)" in str(note))
@@ -182,7 +182,7 @@ STEPS = {
         {"memory": "20gb", "shards": "13"},
     ),
 }
-"""A configuration and a change of it, each two updates, as docs/gcp.md says."""
+"""A configuration and a change of it, each two updates, as in docs/gcp.md."""
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -193,6 +193,6 @@ def test_the_documented_changes_are_several_updates(name: str) -> None:
     assert len(updates.find_steps(before, after)) == 2
 
 
-def test_every_field_of_the_service_is_known_to_the_plan() -> None:
+def test_the_plan_covers_every_field_of_the_service() -> None:
     assert set(updates.KEYS) == service.MUTABLE - {"deletionPolicy"}
     assert not set(updates.KEYS) & set(instance_protection.REPLACING_INPUTS)

@@ -238,9 +238,7 @@ def test_an_authority_s_file_is_looked_at_first(
     assert "pulumi config set --path gcp.caFile" in str(caught.value)
 
 
-def test_an_authority_that_the_api_doesn_t_tell_is_the_record_s(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_configured_authority_is_in_the_endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     pem = "-----BEGIN CERTIFICATE-----\nown\n-----END CERTIFICATE-----\n"
     (tmp_path / "authority.pem").write_text(pem)

@@ -45,7 +45,7 @@ def test_the_client_loads_neither_pulumi_nor_the_program() -> None:
 
 
 @pytest.mark.parametrize("cloud", ["aws", "gcp"])
-def test_a_cloud_whose_sdk_isnt_installed_is_refused_with_the_mend(cloud: str) -> None:
+def test_a_cloud_whose_sdk_is_not_installed_is_rejected_with_the_fix(cloud: str) -> None:
     code = f"""
 import sys
 sys.modules["pulumi_{cloud}"] = None

@@ -38,7 +38,7 @@ def started(folder: Path, name: str, *options: str) -> Iterator[servers.ServerPr
 
 @contextlib.contextmanager
 def prepared(source: str, target: str, folder: Path, options: Options) -> Iterator[Migration]:
-    """A migration whose state lies in a folder."""
+    """A migration with its state in a folder."""
     with (
         contextlib.closing(MigrationServer(endpoints.settings(source, None))) as old,
         contextlib.closing(MigrationServer(endpoints.settings(target, None))) as new,

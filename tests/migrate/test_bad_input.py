@@ -104,7 +104,7 @@ def test_a_url_in_place_of_the_sub_command(new: ServerProcess, tmp_path: Path) -
     assert SECRET not in shown.stderr + shown.stdout
 
 
-def test_a_source_that_drops_and_comes_back(new: ServerProcess, theirs: Any, state: Path, tmp_path: Path) -> None:
+def test_a_source_that_drops_and_returns(new: ServerProcess, theirs: Any, state: Path, tmp_path: Path) -> None:
     with harness.started(tmp_path / "old", "redis-7.0", "--appendonly", "yes") as source:
         with data.raw(source.port) as client:
             client.mset({f"key:{number}": number for number in range(6000)})
@@ -276,7 +276,7 @@ def test_a_redis_is_no_target(old: ServerProcess, new: ServerProcess, state: Pat
     assert "the target is not a Valkey" in refusals(harness.plan(new.url, old.url, state))["versions"]
 
 
-def test_no_sides(tmp_path: Path) -> None:
+def test_missing_endpoints(tmp_path: Path) -> None:
     for arguments, text in (
         ([], "the source is missing"),
         (["redis://x:1"], "the target is missing"),

@@ -26,7 +26,7 @@ def test_an_rdb_file(source: str, new: ServerProcess, theirs: Any, tmp_path: Pat
     assert data.snapshot(theirs, plain=plain) == there
 
 
-def test_an_rdb_file_with_field_ttls_takes_a_server_that_knows_them(
+def test_an_rdb_file_with_field_ttls_needs_a_server_that_supports_them(
     new: ServerProcess, theirs: Any, tmp_path: Path
 ) -> None:
     with harness.started(tmp_path / "old", "redis-7.4") as server, data.raw(server.port) as client:

@@ -179,7 +179,7 @@ def test_deleted_keys_do_not_come_back_with_replace(
 @pytest.mark.parametrize(
     "scope", [Scope(match="shop:*"), Scope(types=frozenset({"hash"})), Scope(rename=("shop:", "s:"))]
 )
-def test_notifications_touch_no_key_out_of_scope(
+def test_notifications_change_no_key_out_of_scope(
     scope: Scope, old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path
 ) -> None:
     ours.config_set("notify-keyspace-events", "AKE")

@@ -109,7 +109,7 @@ def test_no_reverse_migration_without_a_cut_over(
 
 
 @pytest.mark.usefixtures("switched")
-def test_a_reverse_migration_asks_first(
+def test_a_reverse_migration_needs_a_confirmation(
     old: ServerProcess, new: ServerProcess, ours: Any, theirs: Any, state: Path, tmp_path: Path
 ) -> None:
     ours.set("written:here", 1)

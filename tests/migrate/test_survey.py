@@ -13,7 +13,7 @@ from harness.servers import ServerProcess
 from tests.migrate import harness
 
 
-def test_clients_and_commands_are_told(old: ServerProcess, new: ServerProcess, tmp_path: Path) -> None:
+def test_clients_and_commands_are_reported(old: ServerProcess, new: ServerProcess, tmp_path: Path) -> None:
     with redis.Redis(port=old.port, client_name="shop") as client:
         client.set("a", 1)
         client.execute_command("LOLWUT")
@@ -27,7 +27,7 @@ def test_clients_and_commands_are_told(old: ServerProcess, new: ServerProcess, t
     assert "redis 7.0.15" in page
 
 
-def test_commands_that_the_target_does_not_know(new: ServerProcess, tmp_path: Path) -> None:
+def test_commands_that_the_target_does_not_support(new: ServerProcess, tmp_path: Path) -> None:
     with harness.started(tmp_path / "old", "redis-8.2") as server:
         with redis.Redis(port=server.port) as client:
             client.execute_command("VADD", "v", "VALUES", 2, 1.0, 0.5, "element")

@@ -1,4 +1,4 @@
-"""Applications that write while a migration goes on."""
+"""Applications that write during a migration."""
 
 from __future__ import annotations
 

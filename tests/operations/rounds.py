@@ -32,7 +32,7 @@ _OTHERS: Sequence[Name] = ("backup", "scale", "failover", "rotate", "down")
 
 @dataclass(frozen=True)
 class Case:
-    """What a seed stands for."""
+    """The scenario of a seed."""
 
     seed: int
     target: Target

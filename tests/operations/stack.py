@@ -98,7 +98,7 @@ class RunningCommand:
         return self._process.poll() is None
 
     def send(self, number: signal.Signals, receivers: Literal["group", "session"]) -> None:
-        """Send a signal to the process group, which no server of the stack may belong to, or to the whole session."""
+        """Send a signal to the process group, which no server of the stack may belong to, or to the session."""
         own = {self._process.pid}
         servers = [one.pid for one in self._deployment.servers() if own & {_group(one), _session(one)}]
         assert not servers, f"servers in the process group or the session of a command: {servers}"

@@ -17,7 +17,7 @@ GROUPS = [(target, topology) for target in TARGETS for topology in TOPOLOGIES if
 
 
 @pytest.mark.parametrize(("target", "topology"), GROUPS)
-def test_no_killed_command_needs_a_hand(
+def test_no_killed_command_needs_a_manual_fix(
     harness_of: Callable[[Target, Topology], Harness], target: Target, topology: Topology
 ) -> None:
     harness = harness_of(target, topology)

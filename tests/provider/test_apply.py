@@ -36,7 +36,7 @@ CONFIGURATION = {
 }
 
 
-def test_what_moto_knows_is_created_without_a_difference(judge: Judge) -> None:
+def test_what_moto_supports_is_created_without_a_difference(judge: Judge) -> None:
     resources = _linked(judge, DeployedAws.of(CONFIGURATION))
     with account.served() as address:
         changes = judge.workspace.apply(resources, address, SERVICES)

@@ -1,4 +1,4 @@
-"""Changes of a running stack: the provider does what docs/aws-changes.md says, and what the guard believes."""
+"""Changes of a running stack: the provider does what docs/aws-changes.md and the guard predict."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def runnable(*pages: Path) -> list[str]:
 
 
 def session(root: Path, *texts: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run blocks in a copy, in their order, as one session of somebody who has chosen nothing yet."""
+    """Run blocks in a copy, in their order, as one session with the defaults."""
     chosen = {*USERS_CHOICE, "VALKEY_URL"}
     environment = {name: value for name, value in os.environ.items() if name not in chosen}
     done = subprocess.run(

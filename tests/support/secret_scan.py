@@ -1,4 +1,4 @@
-"""The search for secrets: in what commands said, in files, in command lines and environments."""
+"""The search for secrets: in the output of commands, in files, in command lines and environments."""
 
 from __future__ import annotations
 

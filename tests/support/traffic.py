@@ -1,4 +1,4 @@
-"""An application that overwrites its keys while nodes fail, and knows which value of each was acknowledged."""
+"""An application that overwrites its keys while nodes fail, and records which value of each was acknowledged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of the benchmarks says what was measured, and misses are told as such."""
+"""The page of the benchmarks has what was measured, and lists missed goals as such."""
 
 from __future__ import annotations
 

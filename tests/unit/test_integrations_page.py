@@ -1,4 +1,4 @@
-"""What docs/integrations.md says about the user `monitor` is what the hardening table grants."""
+"""The rights of the user `monitor` in docs/integrations.md are those in the hardening table."""
 
 from __future__ import annotations
 

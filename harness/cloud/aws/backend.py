@@ -43,8 +43,8 @@ class Aws(Cloud):
     def refusals(self, kind: str, inputs: Properties) -> list[tuple[str, str]]:
         return [("", text) for text in service.violations(kind, inputs)]
 
-    def replaces(self, kind: str, former: Properties, inputs: Properties, changed: set[str]) -> set[str]:
-        return service.replaces(kind, former, inputs, changed)
+    def replaces(self, kind: str, previous: Properties, inputs: Properties, changed: set[str]) -> set[str]:
+        return service.replaces(kind, previous, inputs, changed)
 
     def create(self, kind: str, name: str, inputs: Properties) -> tuple[str, Properties]:
         _check(kind, inputs)
@@ -58,33 +58,33 @@ class Aws(Cloud):
             self._ask(_of(request, resource))
         return resource, self._outputs(kind, name, inputs, answer)
 
-    def read(self, kind: str, resource: str, former: Properties) -> Properties | None:
+    def read(self, kind: str, resource: str, previous: Properties) -> Properties | None:
         if kind != service.GROUP:
-            return former or None
+            return previous or None
         try:
             self._client("elasticache").describe_replication_groups(ReplicationGroupId=resource)
         except ClientError:
             return None
-        return {**former, **self._done_by_others().get(resource, {})} or None
+        return {**previous, **self._done_by_others().get(resource, {})} or None
 
-    def update(self, kind: str, resource: str, former: Properties, inputs: Properties) -> Properties:
+    def update(self, kind: str, resource: str, previous: Properties, inputs: Properties) -> Properties:
         _check(kind, inputs)
         if kind == "aws:cloudwatch/logGroup:LogGroup":
             self._ask(requests.creation(kind, inputs)[1])
         elif kind in ("aws:cloudwatch/metricAlarm:MetricAlarm", "aws:cloudwatch/dashboard:Dashboard"):
             self._ask(requests.creation(kind, inputs)[0])
-        kept = {name: value for name, value in former.items() if name not in inputs}
+        kept = {name: value for name, value in previous.items() if name not in inputs}
         return kept | self._outputs(kind, resource, inputs, {}) if kind in _FOLLOWS else kept
 
-    def delete(self, kind: str, resource: str, former: Properties) -> None:
+    def delete(self, kind: str, resource: str, previous: Properties) -> None:
         if kind in _DELETIONS:
             service_name, operation, parameter = _DELETIONS[kind]
             self._ask(requests.Request(service_name, operation, {parameter: resource}))
         elif kind in _REVOCATIONS:
-            rule = {"GroupId": former["securityGroupId"], "SecurityGroupRuleIds": [resource]}
+            rule = {"GroupId": previous["securityGroupId"], "SecurityGroupRuleIds": [resource]}
             self._ask(requests.Request("ec2", _REVOCATIONS[kind], rule))
         elif kind in ("aws:kms/key:Key", "aws:secretsmanager/secret:Secret"):
-            inputs = {name: former.get(name) for name in former["__given"]}
+            inputs = {name: previous.get(name) for name in previous["__given"]}
             self._ask(_of(requests.creation(kind, inputs)[-1], resource))
 
     def invoke(self, function: str, arguments: Properties) -> Properties:

@@ -58,20 +58,20 @@ _FAMILIES = {"7.2": "valkey7", "8.0": "valkey8", "8.1": "valkey8", "8.2": "valke
 _ID = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,39}(?<!-)")
 
 
-def replaces(kind: str, former: Inputs, inputs: Inputs, changed: set[str]) -> set[str]:
+def replaces(kind: str, previous: Inputs, inputs: Inputs, changed: set[str]) -> set[str]:
     """Which of the changed inputs force a replacement, by the provider or because the program asks for it."""
     asked = changed & REPLACED_BY_ENGINE.get(kind, set())
-    if (former.get("clusterMode"), inputs.get("clusterMode")) in MODES_IN_PLACE:
+    if (previous.get("clusterMode"), inputs.get("clusterMode")) in MODES_IN_PLACE:
         asked -= {"clusterMode"}
-    return provider_replaces(kind, former, inputs, changed) | asked
+    return provider_replaces(kind, previous, inputs, changed) | asked
 
 
-def provider_replaces(kind: str, former: Inputs, inputs: Inputs, changed: set[str]) -> set[str]:
+def provider_replaces(kind: str, previous: Inputs, inputs: Inputs, changed: set[str]) -> set[str]:
     """Which of the changed inputs the provider cannot change in place; a version when it goes back."""
     forced = changed & FORCES_NEW.get(kind, set())
-    if former.get("engine") == inputs.get("engine"):
+    if previous.get("engine") == inputs.get("engine"):
         versions = changed & VERSIONS
-        forced |= {name for name in versions if parse_version(inputs[name]) < parse_version(former[name])}
+        forced |= {name for name in versions if parse_version(inputs[name]) < parse_version(previous[name])}
     return forced
 
 

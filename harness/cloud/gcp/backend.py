@@ -27,8 +27,8 @@ class FakeGoogle(Cloud):
     def refusals(self, kind: str, inputs: Properties) -> list[tuple[str, str]]:
         return [("", violation) for violation in service.violations(kind, inputs)]
 
-    def replaces(self, kind: str, former: Properties, inputs: Properties, changed: set[str]) -> set[str]:
-        return service.replaces(kind, former, inputs, changed)
+    def replaces(self, kind: str, previous: Properties, inputs: Properties, changed: set[str]) -> set[str]:
+        return service.replaces(kind, previous, inputs, changed)
 
     def deletes_first(self, kind: str, inputs: Properties) -> bool:
         return kind in NAMED and "name" in inputs
@@ -62,15 +62,15 @@ class FakeGoogle(Cloud):
         self._fail("create", kind)
         return resource, answers.outputs(kind, name, inputs)
 
-    def read(self, kind: str, resource: str, former: Properties) -> Properties | None:  # noqa: ARG002
+    def read(self, kind: str, resource: str, previous: Properties) -> Properties | None:  # noqa: ARG002
         found = self._load().get(resource)
         return found["inputs"] if found else None
 
-    def update(self, kind: str, resource: str, former: Properties, inputs: Properties) -> Properties:
+    def update(self, kind: str, resource: str, previous: Properties, inputs: Properties) -> Properties:
         """Compares with the state, as the provider does: what a failed update left there is not sent again."""
         known = self._load()
         stored = known[resource]["inputs"]
-        changed = {name for name in {*stored, *inputs} if former.get(name) != inputs.get(name)} - {service.ENDPOINTS}
+        changed = {name for name in {*stored, *inputs} if previous.get(name) != inputs.get(name)} - {service.ENDPOINTS}
         if changed:
             self._fail("update", kind)
             if kind == answers.INSTANCE:
@@ -79,14 +79,14 @@ class FakeGoogle(Cloud):
             sent = {name: value for name, value in inputs.items() if name in changed or name not in stored}
             kept = {name: value for name, value in stored.items() if name in inputs}
             self._store({**known, resource: {"kind": kind, "inputs": {**kept, **sent}}})
-        added = {name: value for name, value in former.items() if name not in {*stored, *inputs}}
+        added = {name: value for name, value in previous.items() if name not in {*stored, *inputs}}
         return added | answers.outputs(kind, resource.rpartition("/")[2], inputs)
 
-    def delete(self, kind: str, resource: str, former: Properties) -> None:
+    def delete(self, kind: str, resource: str, previous: Properties) -> None:
         known = self._load()
-        if kind == answers.INSTANCE and former.get("deletionProtectionEnabled"):
+        if kind == answers.INSTANCE and previous.get("deletionProtectionEnabled"):
             raise ValueError("deletion_protection_enabled is true: set it to false and update before the deletion")
-        usage.unused(kind, resource, former, known)
+        usage.unused(kind, resource, previous, known)
         known.pop(resource, None)
         self._store(known)
 

@@ -76,15 +76,15 @@ _WRITABLE_GIGABYTES = {
 }
 
 
-def replaces(kind: str, former: Inputs, inputs: Inputs, changed: set[str]) -> set[str]:
+def replaces(kind: str, previous: Inputs, inputs: Inputs, changed: set[str]) -> set[str]:
     """Which of the changed inputs force a replacement; a subnet can only grow in place."""
     if kind == INSTANCE:
         # Of the list of endpoints only its length forces a replacement; its items are updated, with no request.
-        same_length = len(former[ENDPOINTS]) == len(inputs[ENDPOINTS])
+        same_length = len(previous[ENDPOINTS]) == len(inputs[ENDPOINTS])
         return changed - MUTABLE - ({ENDPOINTS} if same_length else set())
     forced = changed & FORCES_NEW.get(kind, set())
     if kind == SUBNETWORK and "ipCidrRange" in changed:
-        before, after = (ip_network(known["ipCidrRange"]) for known in (former, inputs))
+        before, after = (ip_network(known["ipCidrRange"]) for known in (previous, inputs))
         forced |= set() if before.subnet_of(after) else {"ipCidrRange"}  # type: ignore[arg-type]
     return forced
 

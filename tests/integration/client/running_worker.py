@@ -15,7 +15,7 @@ from harness.waiting import WAIT_SECONDS
 
 @contextmanager
 def running_worker(queue: Queue, **options: Any) -> Iterator[Worker]:
-    """A worker that runs beside the test and is stopped at its end."""
+    """A worker that runs during the test and is stopped at its end."""
     worker = Worker(queue, **({"concurrency": 4, "shutdown_timeout": 2} | options))
     failure: list[BaseException] = []
 

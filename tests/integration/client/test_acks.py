@@ -19,7 +19,7 @@ from harness.waiting import wait_until
 from tests.integration.client.running_worker import running_worker, settled, take
 
 
-def test_reports_that_are_sent_again_get_the_first_answer(queue: Queue) -> None:
+def test_reports_that_are_sent_again_get_the_first_reply(queue: Queue) -> None:
     done, failed, stopped = queue.add_many("send", [{}] * 3)
     take(queue)
     queue.cancel(stopped)
@@ -35,7 +35,7 @@ def test_reports_that_are_sent_again_get_the_first_answer(queue: Queue) -> None:
     assert (counts.completed, counts.failed, counts.cancelled) == (1, 1, 1)
 
 
-def test_calls_of_producers_that_are_sent_again_get_the_first_answer(queue: Queue) -> None:
+def test_calls_of_producers_that_are_sent_again_get_the_first_reply(queue: Queue) -> None:
     def again(call: ScriptCall[Any]) -> Any:
         first = queue.send(call)
         assert queue.send(call) == first
@@ -58,7 +58,7 @@ def test_calls_of_producers_that_are_sent_again_get_the_first_answer(queue: Queu
     assert again(queue.protocol.purge("waiting")) == 1
 
 
-def test_listeners_hear_how_a_job_ended_although_the_answer_was_lost(
+def test_listeners_receive_the_outcome_of_a_job_although_the_reply_was_lost(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard, lost = list[str](), set[str]()

@@ -172,7 +172,7 @@ def test_what_cannot_be_stored_is_an_error_and_releases_the_lease(cache: Cache) 
     assert cache.commands(("DBSIZE",)) == [0]
 
 
-def test_a_lost_answer_leaves_no_lease(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_reply_leaves_no_lease(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     from redis.exceptions import ConnectionError as LostError
     from valkeykit.fast_connection import FastConnection
 
@@ -216,7 +216,7 @@ def test_an_entry_without_a_stale_period_is_fresh_to_its_end(cache: Cache) -> No
     assert cache.get_or_compute("user", lambda: 2, 60, stale=300) == 1
 
 
-def test_a_stale_value_is_only_for_who_accepts_it(cache: Cache) -> None:
+def test_a_stale_value_is_only_for_callers_that_accept_it(cache: Cache) -> None:
     cache.get_or_compute("price", lambda: 1, 0.05, stale=60)
     time.sleep(0.07)
     with pytest.raises(ZeroDivisionError):
@@ -224,7 +224,7 @@ def test_a_stale_value_is_only_for_who_accepts_it(cache: Cache) -> None:
     assert cache.get_or_compute("price", lambda: 1 // 0, stale=60) == 1
 
 
-def test_a_touched_entry_is_fresh_again(cache: Cache) -> None:
+def test_touch_makes_an_entry_fresh_again(cache: Cache) -> None:
     cache.get_or_compute("price", lambda: 1, 0.05, stale=300)
     time.sleep(0.07)
     assert cache.touch("price", 60) == 1

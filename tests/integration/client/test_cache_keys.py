@@ -24,7 +24,7 @@ NAMES = st.tuples(TEXT, TEXT)
 COMMANDS = "+get +set +del +getex +pexpire +pttl +persist +eval +evalsha"
 CLUSTER = "+cluster|slots +command +info"
 BOARDS = "+zadd +zincrby +zrem +zrange +zrevrank"
-"""What docs/client/cache.md tells operators to allow."""
+"""What docs/client/cache.md lists as needed permissions."""
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is slow

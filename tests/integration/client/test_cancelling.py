@@ -221,7 +221,7 @@ def test_leases_are_renewed_while_the_loop_is_blocked(queue: Queue, caplog: pyte
     assert "block" in text
 
 
-def test_a_job_sees_that_it_is_interrupted(queue: Queue) -> None:
+def test_a_job_can_read_that_it_is_interrupted(queue: Queue) -> None:
     answers: list[Any] = []
 
     @queue.handler(timeout=0.05, attempts=1)

@@ -84,8 +84,8 @@ def test_writes_follow_the_primary_and_reads_may_go_to_replicas(tmp_path: Path) 
         group.kill()
 
 
-def test_a_primary_that_nobody_follows_isnt_chosen(tmp_path: Path) -> None:
-    """It came back after a failover, and hasn't been told yet."""
+def test_a_primary_without_replicas_is_not_chosen(tmp_path: Path) -> None:
+    """It restarted after a failover, and is not a replica yet."""
     with running(tmp_path / "old") as old, running(tmp_path / "new") as new:
         follower = ServerProcess(
             tmp_path / "replica", "--replicaof", f"{HOST} {new.port}", "--repl-diskless-sync-delay", "0"
@@ -103,7 +103,7 @@ def test_a_primary_that_nobody_follows_isnt_chosen(tmp_path: Path) -> None:
             follower.kill()
 
 
-def test_a_command_whose_answer_is_late_is_sent_once(own_server: ServerProcess) -> None:
+def test_a_command_whose_reply_is_late_is_sent_once(own_server: ServerProcess) -> None:
     with closing(valkeykit.connect(own_server.url, read_timeout=0.2)) as client:
         client.ping()
         own_server.pause()

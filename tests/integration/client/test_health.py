@@ -50,7 +50,7 @@ def health_of(take_started: float | None = None, last_contact: float = 0.0, retr
     return health
 
 
-def test_a_worker_answers_probes(queue: Queue) -> None:
+def test_a_worker_responds_to_probes(queue: Queue) -> None:
     queue.handler(name="send")(print)
     with running_worker(queue, health_port=0) as worker:
         port = listening(worker)

@@ -69,7 +69,7 @@ def test_pages_of_a_listing_over_several_lines(queue: Queue, state: str) -> None
         assert [job.id for job in queue.jobs(state, limit, skip)] == listed[skip : skip + limit]  # type: ignore[arg-type]
 
 
-def test_the_answer_of_a_listing_is_bounded_in_bytes(queue: Queue) -> None:
+def test_the_reply_of_a_listing_is_bounded_in_bytes(queue: Queue) -> None:
     ids = queue.add_many("send", [{"text": "x" * 300_000}] * 8)
     page = queue.send(queue.protocol.jobs("waiting", 0, 100))
     assert (len(page.jobs), page.is_cut) == (3, True)

@@ -28,7 +28,7 @@ def test_jobs_are_taken_in_order_and_by_priority(queue: Queue) -> None:
     assert queue.statistics().active == 3
 
 
-def test_a_taken_job_is_nobody_elses_until_its_lease_ends(queue: Queue) -> None:
+def test_a_leased_job_is_not_taken_again_until_its_lease_ends(queue: Queue) -> None:
     job = queue.add("send").id
     assert take(queue, lease_ms=60) == [(job, 1)]
     assert take(queue, worker="other") == []
@@ -165,7 +165,7 @@ def test_cancel_wherever_a_job_is(queue: Queue) -> None:
     assert queue.statistics().cancelled == 3
 
 
-def test_a_paused_queue_hands_out_nothing(queue: Queue) -> None:
+def test_no_job_of_a_paused_queue_is_taken(queue: Queue) -> None:
     queue.add("send")
     queue.pause()
     assert take(queue) == []
@@ -174,7 +174,7 @@ def test_a_paused_queue_hands_out_nothing(queue: Queue) -> None:
     assert len(take(queue)) == 1
 
 
-def test_what_is_known_of_a_job(queue: Queue) -> None:
+def test_the_state_of_a_job(queue: Queue) -> None:
     job = queue.add("send").id
     assert queue.job(job).state == "waiting"
     take(queue)
@@ -198,7 +198,7 @@ def test_waiting_for_a_result(queue: Queue) -> None:
         queue.result(job)
 
 
-def test_a_full_server_says_so_and_lets_workers_go_on(own_server: ServerProcess) -> None:
+def test_a_full_server_rejects_adds_and_serves_workers(own_server: ServerProcess) -> None:
     with closing(own_server.client()) as admin, Queue("mail", own_server.url, retry_for=0.2) as queue:
         job = queue.add("send", result_ttl=60).id
         admin.config_set("maxmemory", "1mb")
@@ -215,7 +215,7 @@ def test_a_full_server_says_so_and_lets_workers_go_on(own_server: ServerProcess)
         assert queue.result(job) == 5
 
 
-def test_a_server_that_evicts_jobs_is_refused_unless_told(own_server: ServerProcess) -> None:
+def test_a_server_that_evicts_jobs_is_rejected_unless_allowed(own_server: ServerProcess) -> None:
     with closing(own_server.client()) as admin:
         admin.config_set("maxmemory-policy", "allkeys-lru")
         with Queue("mail", own_server.url) as queue, pytest.raises(errors.UnsupportedServerError, match="allkeys-lru"):
@@ -233,7 +233,7 @@ def test_a_replica_is_explained(tmp_path: Path, server: ServerProcess) -> None:
         queue.add("send")
 
 
-def test_enqueue_goes_on_after_a_restart(own_server: ServerProcess) -> None:
+def test_enqueue_works_after_a_restart(own_server: ServerProcess) -> None:
     with Queue("mail", own_server.url) as queue:
         queue.add("send")
         own_server.stop()

@@ -75,7 +75,7 @@ def test_all_schedules_are_listed(queue: Queue) -> None:
     assert [schedule.next_at for schedule in schedules] == sorted(schedule.next_at or 0 for schedule in schedules)
 
 
-def test_an_answer_with_large_schedules_is_bounded(queue: Queue) -> None:
+def test_a_reply_with_large_schedules_is_bounded(queue: Queue) -> None:
     for number in range(5):
         queue.schedule("cleanup", {"text": "x" * 400_000}, name=f"cleanup-{number}", every=60)
     assert len(queue.send(queue.protocol.schedules())) == 2
@@ -140,7 +140,7 @@ def test_schedules_that_are_due_all_the_time_do_not_keep_a_worker_from_its_jobs(
         wait_until(lambda: done == [1])
 
 
-def test_jobs_that_a_worker_does_not_know_go_back_untouched(
+def test_jobs_without_a_handler_go_back_unchanged(
     queue: Queue, server: ServerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prefetch, "RELEASE_DELAY_SECONDS", 0.05)

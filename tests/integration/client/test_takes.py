@@ -56,7 +56,7 @@ def test_a_paused_queue_remembers_its_takes_too(queue: Queue) -> None:
     assert queue.send(call).jobs == []
 
 
-def test_the_answer_of_a_take_is_bounded_in_bytes(queue: Queue) -> None:
+def test_the_reply_of_a_take_is_bounded_in_bytes(queue: Queue) -> None:
     ids = queue.add_many("send", [{"text": "x" * 300_000}] * 10)
     batches = []
     while batch := take(queue):
@@ -133,7 +133,7 @@ def test_jobs_whose_records_are_gone_are_passed_over(queue: Queue, server: Serve
     assert take(queue) == [(left, 1)]
 
 
-def test_a_worker_runs_all_jobs_although_answers_to_its_takes_are_lost(
+def test_a_worker_runs_all_jobs_although_replies_to_its_takes_are_lost(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from valkeykit.queue.aqueue import AsyncQueue
@@ -174,7 +174,7 @@ def test_calls_of_a_producer_expire_with_it(queue: Queue, server: ServerProcess)
         assert all(admin.ttl(key) > 0 for key in keys)
 
 
-def test_what_is_kept_of_answers_is_bounded(queue: Queue, server: ServerProcess) -> None:
+def test_the_number_of_stored_replies_is_bounded(queue: Queue, server: ServerProcess) -> None:
     for _ in range(2500):
         queue.cancel("nothing")
     with closing(server.client()) as admin:

@@ -1,4 +1,4 @@
-"""TLS: chain and host name are checked. The bundled server has no TLS, so a TLS end stands before it."""
+"""TLS: chain and host name are checked. The bundled server has no TLS, so a TLS proxy is in front of it."""
 
 from __future__ import annotations
 

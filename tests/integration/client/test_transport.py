@@ -121,7 +121,7 @@ def _in_threads(number: int, action: Callable[[], Any]) -> None:
     assert not failures
 
 
-def test_the_answers_after_a_refused_write_are_read(pair: ServerPair) -> None:
+def test_the_replies_after_a_rejected_write_are_read(pair: ServerPair) -> None:
     with closing(valkeykit.connect(pair.name.url, topology="single")) as client:
         client.set("a", 1)
         pair.fail_over()

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[3]
 
 @contextmanager
 def blocked(queue: Queue) -> Iterator[tuple[Worker, list[int], threading.Event]]:
-    """A worker whose job waits for the event, with 50 quick jobs taken ahead; 2,000 have told it how quick they are."""
+    """A worker whose job waits for the event, with 50 short jobs prefetched; 2,000 have shown it how short they are."""
     go_on, done = threading.Event(), list[int]()
 
     @queue.handler

@@ -115,7 +115,7 @@ def test_progress_that_is_too_large_raises_in_the_handler(queue: Queue) -> None:
         assert queue.result(queue.add("report_too_much").id, timeout=60) == "rejected"
 
 
-def test_a_handler_in_a_process_knows_its_last_attempt(queue: Queue) -> None:
+def test_a_handler_in_a_process_can_read_that_its_attempt_is_the_last(queue: Queue) -> None:
     queue.handler(process=True, result_ttl=60)(process_handlers.is_last_attempt)
     with running_worker(queue):
         assert queue.result(queue.add("is_last_attempt", attempts=1).id, timeout=60) is True

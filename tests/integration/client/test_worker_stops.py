@@ -40,7 +40,7 @@ def test_a_burst_ends_when_nothing_is_left(known: Queue) -> None:
     Worker(known).run(burst=True)
 
 
-def test_a_burst_waits_for_what_runs_and_passes_over_what_it_does_not_know(known: Queue) -> None:
+def test_a_burst_waits_for_running_jobs_and_skips_jobs_without_a_handler(known: Queue) -> None:
     done: list[int] = []
 
     async def slow() -> None:
@@ -155,9 +155,7 @@ def test_a_second_sigint_ends_a_worker_at_once(queue: Queue, tmp_path: Path) -> 
     assert (queue.job(job).state, queue.job(job).attempts) == ("waiting", 0)
 
 
-def test_jobs_of_a_take_whose_answer_never_came_go_back_at_the_end(
-    known: Queue, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_jobs_of_a_take_without_a_reply_go_back_at_the_end(known: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     run, sha = AsyncQueue._run, known.protocol.take("w", 1, 1).script.sha
     is_cut, is_stopped = threading.Event(), threading.Event()
 

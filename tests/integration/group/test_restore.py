@@ -103,7 +103,7 @@ def test_a_killed_restore_leaves_no_scratch_server_after_down(spec: GroupSpec, t
 
 
 @own_cluster
-def test_a_restore_that_doesnt_fit_is_refused_and_goes_on_with_more_memory(spec: GroupSpec, tmp_path: Path) -> None:
+def test_a_restore_that_does_not_fit_is_rejected_and_resumes_with_more_memory(spec: GroupSpec, tmp_path: Path) -> None:
     big = replace(spec, restore_from=_dump(tmp_path, b"x" * 1024**2, 40), directives=directives("cluster", 8 * 1024**2))
     with pytest.raises(ProvisioningError, match="pulumi config set memory"):
         group_driver.ensure(big)

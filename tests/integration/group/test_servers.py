@@ -39,7 +39,7 @@ ROUNDS = int(os.environ.get("ROUNDS", "10"))
 
 @pytest.fixture(scope="module", params=SHAPES)
 def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GroupSpec]:
-    """Servers that several tests use, one after the other: each begins with `ensure`, which mends what there is."""
+    """Servers that several tests use, one after the other: each begins with `ensure`, which repairs them."""
     group = made(tmp_path_factory.mktemp("shared") / "group", request.param, reserve(GROUPS))
     yield group
     end(group.folder.path)
@@ -181,7 +181,7 @@ class Deaf(ProcessExecutor):
 
 
 @clustered
-def test_a_cluster_isnt_whole_until_every_node_hears_every_other(shared: GroupSpec) -> None:
+def test_a_cluster_is_not_complete_until_every_node_reaches_every_other(shared: GroupSpec) -> None:
     group_driver.ensure(shared)
     with contextlib.closing(ProcessExecutor(shared.all_servers)) as executor:
         assert list(cluster.problems(executor, shared.members)) == []
@@ -191,7 +191,7 @@ def test_a_cluster_isnt_whole_until_every_node_hears_every_other(shared: GroupSp
 
 
 @pytest.mark.parametrize("spec", ["replicated", pytest.param("cluster", marks=pytest.mark.thorough)], indirect=True)
-def test_a_planned_hand_over_is_refused_while_something_is_missing(spec: GroupSpec) -> None:
+def test_a_planned_failover_is_rejected_while_a_node_is_missing(spec: GroupSpec) -> None:
     group_driver.ensure(spec)
     before = primaries(spec)
     group_driver.fail_over(spec)
@@ -242,7 +242,7 @@ def test_a_second_primary_is_made_a_replica_again(shared: GroupSpec) -> None:
 
 
 @replicated
-def test_sentinels_that_are_gone_are_made_anew(shared: GroupSpec) -> None:
+def test_lost_sentinels_are_created_again(shared: GroupSpec) -> None:
     group_driver.ensure(shared)
     (first,) = primaries(shared)
     kill(shared, *shared.sentinels)
@@ -281,7 +281,7 @@ def test_a_folder_of_another_shape_is_refused(spec: GroupSpec, topology: Topolog
 
 
 @pytest.mark.parametrize("spec", ["replicated", pytest.param("cluster", marks=pytest.mark.thorough)], indirect=True)
-def test_a_node_that_doesnt_start_says_why(spec: GroupSpec) -> None:
+def test_a_node_that_does_not_start_is_reported_with_the_reason(spec: GroupSpec) -> None:
     with pytest.raises(ProvisioningError, match=r"didn't start: .*no-such-directive"):
         group_driver.ensure(replace(spec, directives={**spec.directives, "no-such-directive": "1"}))
 

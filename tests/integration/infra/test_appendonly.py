@@ -119,7 +119,7 @@ def test_what_cant_be_repaired_stays_as_it_is(dead: ServerSpec) -> None:
     assert sorted(dead.folder.path.rglob("*")) == before
 
 
-def test_make_down_keeps_files_that_cant_be_loaded_beside_a_snapshot(dead: ServerSpec) -> None:
+def test_make_down_keeps_unloadable_files_in_addition_to_a_snapshot(dead: ServerSpec) -> None:
     lose_manifest(dead.folder.data)
     server.remove(dead, keep_snapshot=True)
     (kept,) = dead.folder.path.iterdir()

@@ -1,4 +1,4 @@
-"""Whose a folder is, by what lies in it once its stack is down."""
+"""The owner of a folder, by its files once its stack is down."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_what_commands_leave_behind_is_the_stacks_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "data/dump.rdb", "node-0/data/dump.rdb", "node-1/claim.json", "Backups"])
-def test_what_no_command_leaves_is_somebody_elses(tmp_path: Path, name: str) -> None:
+def test_a_folder_with_unexpected_files_is_rejected(tmp_path: Path, name: str) -> None:
     folder = ServerFolder(tmp_path / "stack")
     put(folder, name)
     problem = folder.validation_error(OWNERSHIP)

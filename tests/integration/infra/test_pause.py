@@ -80,7 +80,7 @@ def _writes(app: redis.Redis) -> bool:
     return False
 
 
-def test_a_gap_between_two_renewals_is_known(spec: ServerSpec) -> None:
+def test_a_gap_between_two_renewals_is_detected(spec: ServerSpec) -> None:
     server.ensure(spec)
     with ProcessExecutor({"node-0": spec}).session("node-0") as run, client_of(spec) as admin:
         held = pause.Pause(run)
@@ -129,7 +129,7 @@ class Watched(ProcessExecutor):
 
 
 def test_the_order_is_given_only_while_writers_wait(pair: GroupSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process stands still for longer than the pause, just before the order."""
+    """The process is stopped for longer than the pause, just before the command."""
     group_driver.ensure(pair)
     first, acknowledged = pair.member("node-0"), []
     order = replication._order_failover

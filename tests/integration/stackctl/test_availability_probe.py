@@ -32,7 +32,7 @@ def test_a_lost_write_is_noticed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("topology", ["single", "cluster"])  # a client of a cluster connects at once
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
-def test_no_write_goes_on_where_nobody_listens(tmp_path: Path, topology: Topology) -> None:
+def test_no_write_is_acknowledged_where_no_server_listens(tmp_path: Path, topology: Topology) -> None:
     with servers.running(tmp_path) as server:
         gone = server.url
     with AvailabilityProbe(lambda: connect(gone, topology=topology)) as probe:
@@ -43,7 +43,7 @@ def test_no_write_goes_on_where_nobody_listens(tmp_path: Path, topology: Topolog
     assert probe.failed
 
 
-def test_a_cluster_is_asked_where_the_key_was_written(tmp_path: Path) -> None:
+def test_the_shard_of_a_key_is_queried_in_a_cluster(tmp_path: Path) -> None:
     with (
         servers.cluster(tmp_path, replicas=1) as nodes,
         connect(f"valkey+cluster://{HOST}:{nodes[0].port}") as client,

@@ -167,7 +167,7 @@ def test_a_dead_node_is_named() -> None:
     assert str(error.value).endswith(" -> make up STACK=web")
 
 
-def test_a_damaged_backup_is_told(tmp_path: Path) -> None:
+def test_a_damaged_backup_is_reported(tmp_path: Path) -> None:
     with servers.running(tmp_path / "node") as node:
         stack = fake(tmp_path, endpoint(node))
         with closing(node.client()) as client:
@@ -180,7 +180,7 @@ def test_a_damaged_backup_is_told(tmp_path: Path) -> None:
         list(backup.verify(stack))
 
 
-def test_no_backup_is_told(tmp_path: Path) -> None:
+def test_a_missing_backup_is_reported(tmp_path: Path) -> None:
     with pytest.raises(StackError, match=r"there is no backup .* -> make backup STACK=dev"):
         list(backup.verify(fake(tmp_path, Endpoint.from_dict(endpoint().to_dict()))))
 

@@ -38,7 +38,7 @@ while entered < 20:
 """
 
 
-def test_a_second_command_is_told_of_the_first_and_free_once_that_is_killed(tmp_path: Path) -> None:
+def test_a_second_command_is_rejected_until_the_first_one_is_killed(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == "held\n"

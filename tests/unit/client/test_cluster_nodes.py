@@ -38,7 +38,7 @@ def test_slots_and_moves() -> None:
     assert shown(uncovered([])) == "0-16383"
 
 
-def test_a_node_that_does_not_know_its_own_address() -> None:
+def test_a_node_without_its_own_address() -> None:
     reply = "a1 :6379@16379 myself,master - 0 0 0 connected"
     assert [one.node for one in parse_members(reply, Node("cache.example", 6379))] == [Node("cache.example", 6379)]
 

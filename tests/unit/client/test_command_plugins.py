@@ -65,7 +65,7 @@ greetings.command("world")(hello)
         ("redis://a:1", ["stats", "redis://b:2"], "the server rejected the login", ""),
     ],
 )
-def test_an_error_says_which_server_it_is_about(
+def test_an_error_names_its_server(
     url: str, arguments: list[str], message: str, shown: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:

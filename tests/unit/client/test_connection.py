@@ -13,7 +13,7 @@ from valkeykit.url import Address, Node
 from harness.ports import HOST, free_port
 
 
-def test_nobody_listens_and_no_such_host() -> None:
+def test_no_listener_and_no_such_host() -> None:
     for url, text in (
         (f"redis://{HOST}:{free_port()}", "nothing listens"),
         ("redis://no-such-host.invalid:6379", "host name is unknown|name server"),
@@ -61,12 +61,12 @@ def test_a_cluster_has_one_database() -> None:
         ("redis+sentinel://a", Address("a", 6379, topology="sentinel")),
     ],
 )
-def test_urls_that_say_the_topology(url: str, expected: Address) -> None:
+def test_urls_with_a_topology(url: str, expected: Address) -> None:
     assert valkeykit.parse(url) == expected
 
 
 @pytest.mark.parametrize("url", ["valkey+ring://a", "valkey+cluster://a:1,b:x", "http+cluster://a"])
-def test_urls_that_dont(url: str) -> None:
+def test_invalid_urls(url: str) -> None:
     with pytest.raises(errors.ConfigurationError):
         valkeykit.parse(url)
 

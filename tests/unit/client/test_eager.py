@@ -37,7 +37,7 @@ def test_the_switch_is_true_or_false(monkeypatch: pytest.MonkeyPatch) -> None:
         Queue("mail")
 
 
-def test_a_handler_sees_its_job_and_reports_progress(queue: Queue) -> None:
+def test_a_handler_gets_its_job_and_reports_progress(queue: Queue) -> None:
     states: list[JobState] = []
 
     @queue.handler

@@ -45,7 +45,7 @@ def test_a_queue_s_server_is_that_of_the_stack(monkeypatch: pytest.MonkeyPatch) 
         stacks.server_of("dev", None)
 
 
-def test_the_name_of_the_certificate_is_checked_as_the_stack_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_host_name_is_verified_as_the_stack_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     endpoint = replace(ENDPOINT, tls=True, check_hostname=False)
     monkeypatch.setattr(target, "_outputs", lambda _name: OUTPUTS | {"endpoint": endpoint.to_dict()})
     assert not settings_of(None, "dev", None).check_hostname

@@ -1,4 +1,4 @@
-"""What the environment says of a deployment, and that a client made from nothing else uses it."""
+"""A deployment's variables in the environment, and a client that is created from them alone."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_record_is_read_back_with_its_sentinels_and_without() -> None:
     assert Endpoint.from_dict(old) == ENDPOINT
 
 
-def test_what_an_endpoint_says_is_the_same_without_the_environment() -> None:
+def test_an_endpoint_is_the_same_without_the_environment() -> None:
     settings = resolve_settings(REPLICATED, username="app", password="secret")
     assert (settings.topology, settings.address.service, settings.sentinels) == (
         "sentinel",

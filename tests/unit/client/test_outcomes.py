@@ -1,4 +1,4 @@
-"""What the server is told of a job's end."""
+"""What a worker reports at the end of a job."""
 
 from __future__ import annotations
 

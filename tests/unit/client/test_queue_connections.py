@@ -23,7 +23,7 @@ def test_servers_that_do_not_suit(server: dict[str, Any], text: str) -> None:
         connections.verify_server(server, NOEVICTION, allow_eviction=True)
 
 
-def test_a_cluster_answers_for_each_node() -> None:
+def test_a_cluster_replies_for_each_node() -> None:
     nodes = {"a:1": VALKEY | {"x": 1, "y": 2, "z": 3}, "b:1": VALKEY | {"x": 1, "y": 2, "z": 3}}
     memory = {"maxmemory_policy": "allkeys-lru", "a": 1, "b": 1, "c": 1, "d": 1, "e": 1}
     with pytest.raises(errors.UnsupportedServerError, match=r"allkeys-lru.*pulumi config set workload mixed"):

@@ -30,10 +30,10 @@ class LosingConnection:
 
 
 @pytest.mark.parametrize("action", ["requeue", "cancel"])
-def test_a_change_whose_answer_is_lost_is_sent_again_as_the_same_call(
+def test_a_change_whose_reply_is_lost_is_sent_again_as_the_same_call(
     monkeypatch: pytest.MonkeyPatch, action: str
 ) -> None:
-    """So the server gives the first answer again, and the page counts the job."""
+    """So the server repeats its first reply, and the page counts the job."""
     monkeypatch.setattr(queues, "open_client", lambda settings: settings)
     connection = LosingConnection(None)
     monkeypatch.setattr(queues, "FastConnection", lambda _: connection)

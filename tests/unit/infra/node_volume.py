@@ -58,7 +58,7 @@ def note(data: Path, role: str = "master", size: int = 1000, file: str = FILE, r
 
 
 def add_increment(data: Path) -> None:
-    """Another one, which is the last, as after a rewrite that failed; the position knows the sizes of all files."""
+    """Another one, which is the last, as after a rewrite that failed; the position has the sizes of all files."""
     (data / "appendonlydir" / "appendonly.aof.manifest").write_text(f"{MANIFEST}file {NEXT} seq 3 type i\n")
     (data / "appendonlydir" / NEXT).write_bytes(b"y" * 1000)
     note(data, file=NEXT, rest=f" 9.1.2 {BASE} 1004")

@@ -27,7 +27,7 @@ def identity(name: str) -> str:
 
 @dataclass
 class FakeNode:
-    """What a node answers. knows: the lines of CLUSTER NODES but its own. follows: the primary's id, or `-`.
+    """What a node reports. knows: the lines of CLUSTER NODES but its own. follows: the primary's id, or `-`.
 
     heard: when the others last received a PONG of it.
     """
@@ -104,7 +104,7 @@ def test_new_nodes_meet_once_they_have_their_slots_though_that_was_interrupted()
     assert plan(nodes)[0] == [f"node-0 meet 10.0.0.1{number} 700{number} 1700{number}" for number in (1, 2, 3, 4)]
 
 
-def test_slots_that_a_cluster_has_lost_are_given_to_nobody() -> None:
+def test_lost_slots_are_assigned_to_no_node() -> None:
     nodes = healthy()
     nodes["node-1"].slots = ""
     acquaint(*nodes.values())
@@ -112,7 +112,7 @@ def test_slots_that_a_cluster_has_lost_are_given_to_nobody() -> None:
 
 
 @pytest.mark.parametrize("slots", ["", SLOTS["node-0"]])
-def test_new_nodes_neither_get_slots_nor_meet_until_all_of_them_answer(slots: str) -> None:
+def test_new_nodes_neither_get_slots_nor_meet_until_all_of_them_respond(slots: str) -> None:
     nodes = {name: FakeNode(name) for name in PLACES if name != "node-3"}
     nodes["node-0"].slots = slots
     commands, missing = plan(nodes)
@@ -130,7 +130,7 @@ def test_nodes_that_met_without_slots_get_them() -> None:
     ]
 
 
-def test_a_newcomer_never_gets_slots_that_somebody_serves() -> None:
+def test_a_new_node_never_gets_slots_that_another_node_serves() -> None:
     nodes = healthy()
     nodes["node-2"] = FakeNode("node-2", slots=SLOTS["node-0"], epoch=5)  # it has been promoted
     newcomer = FakeNode("node-0", id="f" * 40)
@@ -210,7 +210,7 @@ def test_replicas_take_over_without_an_election_where_most_primaries_were_replac
     assert sorted(plan(nodes)[0]) == ["node-2 failover takeover", "node-3 failover takeover"]
 
 
-def test_a_node_that_does_not_answer_keeps_no_replica_from_taking_over() -> None:
+def test_a_node_that_does_not_respond_does_not_prevent_a_promotion() -> None:
     nodes = healthy()
     lost = nodes["node-0"].line()
     nodes["node-0"] = FakeNode("node-0", id="f" * 40)
@@ -223,7 +223,7 @@ def test_a_node_that_does_not_answer_keeps_no_replica_from_taking_over() -> None
 @pytest.mark.parametrize(
     ("heard", "commands"), [(NOW - 60, []), (NOW - 3595, ["node-2 failover force"])], ids=["later", "not-later"]
 )
-def test_a_replica_with_older_data_waits_for_one_that_does_not_answer(heard: int, commands: list[str]) -> None:
+def test_a_replica_with_older_data_waits_for_one_that_does_not_respond(heard: int, commands: list[str]) -> None:
     nodes = two_followers_of_a_lost_primary()
     nodes["node-3"].heard = heard
     lost = nodes["node-1"].knows[-1]
@@ -244,7 +244,7 @@ def test_a_replica_with_older_data_waits_for_one_that_does_not_answer(heard: int
     [("10.9.9.9:7000@17000", []), (":0@0", ["node-2 failover force"])],
     ids=["a-previous-address", "another-id-responds-at-its-address"],
 )
-def test_a_lost_primary_may_be_a_node_that_does_not_answer(address: str, commands: list[str]) -> None:
+def test_a_lost_primary_may_be_a_node_that_does_not_respond(address: str, commands: list[str]) -> None:
     nodes = healthy()
     lost = nodes["node-0"].line().replace("10.0.0.10:7000@17000", address)
     nodes["node-0"] = FakeNode("node-0", id="f" * 40)
@@ -255,14 +255,14 @@ def test_a_lost_primary_may_be_a_node_that_does_not_answer(address: str, command
     assert plan(nodes)[0] == commands
 
 
-def test_a_primary_that_does_not_answer_is_left_to_the_cluster_itself() -> None:
+def test_a_primary_that_does_not_respond_is_left_to_the_cluster_itself() -> None:
     nodes = healthy()
     nodes["node-2"].info += "slave_priority:100\nmaster_link_down_since_seconds:3\n"
     del nodes["node-0"]
     assert plan(nodes) == ([], ["# node-0 does not respond"])
 
 
-def test_slots_that_nobody_has_are_reported_and_given_to_nobody() -> None:
+def test_slots_without_data_are_reported_and_not_assigned() -> None:
     nodes = healthy()
     lost = nodes["node-0"].line()
     nodes["node-0"] = FakeNode("node-0", id="e" * 40)
@@ -287,7 +287,7 @@ def test_a_node_that_was_replaced_is_forgotten_and_its_successor_follows() -> No
     assert f"node-2 replicate {identity('node-0')}" in commands
 
 
-def test_nobody_is_forgotten_while_a_node_is_away() -> None:
+def test_no_node_is_forgotten_while_a_node_is_away() -> None:
     nodes = healthy()
     del nodes["node-3"]
     assert plan(nodes) == ([], ["# node-3 does not respond"])

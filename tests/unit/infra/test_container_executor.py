@@ -38,7 +38,7 @@ def run(engine: Printed, *command: str) -> Any:
 
 
 @pytest.mark.parametrize("error", ["Server closed the connection", "Connection reset by peer"])
-def test_a_connection_that_was_closed_is_no_answer(error: str) -> None:
+def test_a_closed_connection_is_not_taken_for_a_reply(error: str) -> None:
     """A server closes it when it is demoted, and valkey-cli connects again for the next command."""
     closed = f"Error: {error}\n{TOKEN}"
     engine = Printed(closed, f"# Replication\nrole:slave\n{TOKEN}")

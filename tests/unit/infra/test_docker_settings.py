@@ -80,7 +80,7 @@ UPLOAD: dict[str, object] = {"backupUrl": "s3://bucket/path", "backupAccessKey":
     ],
     ids=["no password", "no secret key", "not a secret key"],
 )
-def test_the_mend_asks_for_a_secret_and_shows_none(section: dict[str, object], key: str) -> None:
+def test_the_printed_fix_sets_a_secret_and_shows_none(section: dict[str, object], key: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(section)
     assert f"-> pulumi config set --secret --path docker.{key}" in str(caught.value).splitlines()[-1]

@@ -1,4 +1,4 @@
-"""What Docker's client says of a failure becomes one line and the step that fixes it."""
+"""A failure that Docker's client reports becomes one line with its fix."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ CASES = [
 
 @pytest.fixture
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A `docker` that prints the lines of `said`, logs what it is asked, and exits with the number in `code`."""
+    """A `docker` that prints the lines of `said`, logs its arguments, and exits with the number in `code`."""
     script = tmp_path / "docker"
     script.write_text(
         f'#!/bin/sh\necho "$*" >>{tmp_path}/asked\ncat {tmp_path}/said >&2\n'
@@ -74,9 +74,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(("said", "fix"), CASES)
-def test_a_lost_connection_is_one_line_with_its_fix_and_nothing_else_is_asked(
-    client: Path, said: str, fix: str
-) -> None:
+def test_a_lost_connection_is_one_line_with_its_fix_and_the_only_query(client: Path, said: str, fix: str) -> None:
     """Objects that can't be looked at aren't taken for ones that aren't there."""
     (client / "said").write_text(f"[]\n{said}\n")
     for names in (("one",), ("one", "two")):
@@ -103,7 +101,7 @@ def test_what_is_not_there_is_left_out(client: Path, kind: str, said: str) -> No
     assert Engine().inspect(kind, "one", "two") == []
 
 
-def test_an_engine_that_goes_away_between_two_questions_is_the_only_error(client: Path) -> None:
+def test_an_engine_that_stops_between_two_queries_is_the_only_error(client: Path) -> None:
     """Not one that is shown after "no such volume", during the handling of which it occurred."""
     (client / "said").write_text("get one: no such volume\n")
     (client / "later").write_text(f"{SSH}ssh: connect to host engine port 22: Connection refused\n")
@@ -124,7 +122,7 @@ def test_a_command_that_fails_without_a_word_is_named(client: Path, code: str, e
     with pytest.raises(ProvisioningError, match=rf"docker compose up .*{ended}.* and printed no error -> "):
         Engine().compose({"services": {}}, "up", "--detach")
     with pytest.raises(ProvisioningError, match=rf"docker exec node-0 sh .*{ended}.* -> docker logs node-0$"):
-        Engine().docker("exec", "-i", "node-0", "sh", "-c", "a script; that nobody wants to read")
+        Engine().docker("exec", "-i", "node-0", "sh", "-c", "a script; that is too long to print")
 
 
 def test_a_server_behind_exec_that_refuses_is_not_taken_for_a_lost_engine(client: Path) -> None:

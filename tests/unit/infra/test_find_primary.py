@@ -141,7 +141,7 @@ def test_nodes_that_contradict_each_other_are_waited_for(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", SHY, "WRONGPASS invalid username-password pair\n"])
-def test_what_is_there_and_does_not_answer_is_waited_for(folder: Path, text: str) -> None:
+def test_an_existing_node_that_does_not_respond_is_waited_for(folder: Path, text: str) -> None:
     answer(folder, "node-1", text)
     assert found(folder) == "waits: the primary is unknown, as these do not respond: node-1"
     leads(folder, "node-0")

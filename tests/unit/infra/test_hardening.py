@@ -18,7 +18,7 @@ def test_the_policy_follows_from_the_workload(workload: Workload, policy: str) -
     assert hardening.directives(workload, 1, "embedded")["maxmemory-policy"] == policy
 
 
-def test_every_rule_says_why_and_covers_every_workload() -> None:
+def test_every_directive_has_a_reason_and_covers_every_workload() -> None:
     for directive in hardening.DIRECTIVES:
         assert directive.reason
         assert all(directive.for_workload(workload) for workload in get_args(Workload))
@@ -26,18 +26,18 @@ def test_every_rule_says_why_and_covers_every_workload() -> None:
 
 
 @pytest.mark.parametrize("target", get_args(Target))
-def test_a_rule_is_set_or_its_gap_is_told(target: Target) -> None:
+def test_a_directive_is_set_or_its_gap_is_reported(target: Target) -> None:
     text = " ".join(hardening.gaps(target))
     rendered = hardening.directives("cache", 1, target)
     for directive in hardening.DIRECTIVES:
         assert (directive.name in rendered) != (f"sets {directive.name} itself" in text)
 
 
-def test_the_embedded_target_tells_that_it_has_no_tls() -> None:
+def test_the_embedded_target_reports_that_it_has_no_tls() -> None:
     assert any("not encrypted" in gap for gap in hardening.gaps("embedded"))
 
 
-def test_only_hashes_stand_in_the_acl_file() -> None:
+def test_the_acl_file_has_only_hashes() -> None:
     text = hardening.acl(PASSWORDS)
     for password in PASSWORDS.values():
         assert password not in text

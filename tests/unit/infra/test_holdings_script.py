@@ -10,7 +10,7 @@ import pytest
 from tests.unit.infra.node_volume import BASE, FILE, MANIFEST, NEXT, NOW, add_increment, assess, note, shell
 
 
-def test_a_complete_volume_is_known(data: Path) -> None:
+def test_a_complete_volume_is_recognized(data: Path) -> None:
     assert assess(data) == "known:"
 
 
@@ -91,7 +91,7 @@ def test_an_emptied_file_that_is_not_the_last_is_damage(data: Path) -> None:
     assert assess(data) == f"damaged: the append-only files before {NEXT} have 4 bytes, but had 1004"
 
 
-def test_other_files_than_the_position_knows_are_not_compared(data: Path) -> None:
+def test_files_that_the_position_does_not_list_are_not_compared(data: Path) -> None:
     """The end of a rewrite replaces the base file, and drops all but the last file."""
     add_increment(data)
     note(data, rest=" 9.1.2 appendonly.aof.1.base.rdb 99999")

@@ -38,7 +38,7 @@ def test_a_replica_is_ahead_of_a_file_that_lost_its_end(data: Path) -> None:
     assert ahead(data, "node-1") == "node-1|0||"
 
 
-def test_nobody_is_ahead_of_a_primary_that_ended_orderly(data: Path) -> None:
+def test_no_node_is_ahead_of_a_primary_that_stopped_cleanly(data: Path) -> None:
     note(data, role="stopped")
     member(data, "node-1", master_link_status="up", slave_repl_offset=9000)
     assert ahead(data, "node-1") == "|1||yes"
@@ -96,7 +96,7 @@ def test_members_that_cant_be_compared_are_away(data: Path) -> None:
     assert ahead(data, "node-1", "node-2", "node-3") == "|0|node-1, node-2, node-3|yes"
 
 
-def test_a_primary_is_ahead_but_for_a_former_one(data: Path) -> None:
+def test_a_primary_is_ahead_unless_it_was_replaced(data: Path) -> None:
     member(data, "node-1", role="master")
     assert ahead(data, "node-1") == "node-1|0||"
     script = 'topology=replicated; assess; compare_with node-1; echo "$ahead|$behind"'

@@ -7,7 +7,7 @@ from infra.errors import ProvisioningError
 from infra.targets.output_errors import as_run_error
 
 
-def test_our_errors_are_told_in_one_line() -> None:
+def test_own_errors_are_reported_in_one_line() -> None:
     def fail(_known: object) -> None:
         raise ProvisioningError("there is no endpoint", fix="pulumi up --refresh")
 

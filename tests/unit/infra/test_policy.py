@@ -113,5 +113,5 @@ def test_dev_needs_neither_backups_nor_protection() -> None:
     assert violated(CheckedResource(policies.ELASTICACHE, bare)) == set()
 
 
-def test_what_isnt_ours_is_let_alone() -> None:
+def test_resources_of_others_are_ignored() -> None:
     assert violated(CheckedResource("aws:s3/bucket:Bucket", {}, is_prod=True)) == set()

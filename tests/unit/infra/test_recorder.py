@@ -14,7 +14,7 @@ from infra.drivers.docker.deployment_files import SCRIPTS
 from tests.unit.infra.node_volume import BASE, LATEST, NEXT, NOW, add_increment, assess, note, shell, start_node
 
 RECORDER = f". {SCRIPTS}/recorder; newcomer=$data/newcomer loaded=$data/loaded"
-"""With what it notes beside a server in the test's own folder."""
+"""With its files next to a server in the test's own folder."""
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_an_orderly_stop_makes_the_data_of_a_replica_no_younger(data: Path) -> N
     assert int(seen) > NOW
 
 
-def test_a_server_that_is_stopped_while_it_loads_has_led_nobody(data: Path) -> None:
+def test_a_server_that_is_stopped_while_it_loads_has_not_been_a_primary(data: Path) -> None:
     before = (data / "position").read_text()
     shell(data, f"{RECORDER}; loaded=$data/no; read_position; note_end")
     assert (data / "position").read_text() == before
@@ -98,7 +98,7 @@ def test_a_position_is_noted_with_the_size_of_all_files(data: Path) -> None:
     assert assess(data) == "known:"
 
 
-def test_a_newcomer_without_slots_has_led_nobody(data: Path) -> None:
+def test_a_new_node_without_slots_has_not_been_a_primary(data: Path) -> None:
     (data / "answers").write_text(
         "PONG\nrole:master\nmaster_replid:h\nmaster_repl_offset:0\nloading:0\naof_rewrite_scheduled:0\n"
         "aof_pending_bio_fsync:0\naof_buffer_length:0\n# Persistence\n# Keyspace\nPONG\n"

@@ -46,7 +46,7 @@ def test_a_node_that_has_just_started_may_have_later_data(tmp_path: Path, holdin
 
 
 @pytest.mark.parametrize("priority", [*REPLACED, 0, LATEST - NOW])
-def test_a_repair_sees_its_data_as_the_members_do(
+def test_a_repair_and_the_members_assess_its_data_alike(
     tmp_path: Path, priority: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "node-1").write_text(info(priority))

@@ -1,4 +1,4 @@
-"""What stands beside the servers: an exporter, and an uploader of backups."""
+"""Sidecars of the servers: an exporter, and an uploader of backups."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_exporters_port_follows_those_of_the_servers(plan: DeploymentPlan) -
     assert replace(plan, exporter="").port_count == 6
 
 
-def test_every_server_is_a_target_whose_password_is_known(plan: DeploymentPlan) -> None:
+def test_every_server_is_a_target_with_a_password(plan: DeploymentPlan) -> None:
     passwords = json.loads(deployment_files.render(plan, SECRETS)[deployment_files.EXPORTER_PASSWORDS])
     *servers, _ = exporter.targets(plan)
     targets = [target["targets"][0] for target in servers]
@@ -70,12 +70,12 @@ def test_a_state_of_an_earlier_release_has_an_uploader_without_metrics(plan: Dep
     ("hours", "frequency"),
     [(0, "none"), (1, "daily"), (24, "daily"), (25, "weekly"), (168, "weekly"), (720, "monthly")],
 )
-def test_the_alerts_know_how_often_a_backup_is_due(plan: DeploymentPlan, hours: int, frequency: str) -> None:
+def test_the_alerts_use_the_interval_of_backups(plan: DeploymentPlan, hours: int, frequency: str) -> None:
     targets = exporter.targets(replace(plan, backups=Backups(hours * 3600)))
     assert {target["labels"]["backups"] for target in targets if target["labels"]["kind"] == "node"} == {frequency}
 
 
-def test_the_keys_stand_in_the_file_of_rclone_alone(plan: DeploymentPlan) -> None:
+def test_only_the_file_of_rclone_has_the_keys(plan: DeploymentPlan) -> None:
     rendered = deployment_files.render(plan, SECRETS)
     assert [path for path, text in rendered.items() if "key+of/it" in text] == ["upload/rclone.conf"]
     assert "provider = Other\nendpoint = https://s3.example.com\n" in rendered["upload/rclone.conf"]
@@ -83,13 +83,13 @@ def test_the_keys_stand_in_the_file_of_rclone_alone(plan: DeploymentPlan) -> Non
 
 
 def definitions(plan: DeploymentPlan) -> dict[str, str]:
-    """Which container would start anew: by service."""
+    """Which container would be recreated, by service."""
     services = compose.render(plan)["services"]
     return {name: service["labels"][compose.DEFINITION] for name, service in services.items()}
 
 
 @pytest.mark.parametrize("changed", ["login", "certificate"])
-def test_an_exporter_starts_anew_with_what_it_reads_at_its_start(plan: DeploymentPlan, changed: str) -> None:
+def test_an_exporter_is_recreated_when_its_start_files_change(plan: DeploymentPlan, changed: str) -> None:
     changes: dict[str, Any] = {changed: "another"}
     assert definitions(plan)["exporter"] != definitions(replace(plan, **changes))["exporter"]
 
@@ -118,7 +118,7 @@ def upgrade(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], 
 
 
 @pytest.mark.parametrize(("script", "service"), [("keep-cluster", "keeper"), ("backup", "backup")])
-def test_a_helper_whose_script_was_changed_starts_anew_and_no_server_does(
+def test_a_helper_whose_script_changed_is_recreated_and_no_server_is(
     cluster: DeploymentPlan, upgrade: Callable[[str], None], script: str, service: str
 ) -> None:
     before, digest = definitions(cluster), deployment_files.digest(cluster)
@@ -145,6 +145,6 @@ def test_an_upgrade_that_lets_a_user_do_more_is_seen(cluster: DeploymentPlan, mo
         ({"exporter": "example/exporter:latest"}, "docker.exporter is not pinned to a version"),
     ],
 )
-def test_what_can_not_be_is_told(values: dict[str, object], said: str) -> None:
+def test_invalid_values_are_reported(values: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         load({"valkey:target": "docker", "valkey:docker": json.dumps(values)})

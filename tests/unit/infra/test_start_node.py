@@ -48,7 +48,7 @@ def test_a_nodes_conf_of_another_member_is_not_the_nodes_own(data: Path) -> None
 @pytest.mark.parametrize(
     ("answers", "expected"),
     [
-        ({}, True),  # nobody knows the node
+        ({}, True),  # no member lists the node
         ({"node-1": [(OWN, 0, "master -", "")]}, True),  # a failover took its slots
         ({"node-1": [(OWN, 0, "master -", "0-9")]}, False),
         ({"node-1": [(OWN, 0, "master -", "0-9"), (OTHER, 1, f"myself,slave {OWN}", "")]}, True),
@@ -131,7 +131,7 @@ def test_what_a_node_reports_while_it_waits(data: Path) -> None:
     assert late.endswith("node-1; repair it: make repair")
 
 
-def test_a_node_that_waits_for_long_asks_the_others_less_often(data: Path) -> None:
+def test_a_node_that_waits_for_long_queries_the_others_less_often(data: Path) -> None:
     script = 'sleep() { echo "$1"; }; hold wait x || :; began=$((began - 60)); hold wait x || :'
     assert start_node(data, script).splitlines()[1:] == ["0.2", "2"]
 
@@ -168,7 +168,7 @@ def test_a_single_server_reports_that_its_file_is_shorter(data: Path) -> None:
     assert started == "starts"
 
 
-def test_a_node_of_a_cluster_that_no_member_knows_waits_and_keeps_its_data(data: Path) -> None:
+def test_a_cluster_node_unknown_to_the_members_waits_and_keeps_its_data(data: Path) -> None:
     member(data, "node-1")
     waits = start_node(data, "began=1; return_as_new 'its nodes.conf is lost or damaged' || cat \"$waiting\"")
     found = reasons.find(waits.splitlines()[-1], "", "make repair X")

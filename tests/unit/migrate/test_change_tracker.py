@@ -108,7 +108,7 @@ def test_changes_until_a_lost_subscription_is_replaced(source: FakeSource, track
     assert tracker.take() == []
 
 
-def test_a_subscription_without_an_answer(
+def test_a_subscription_without_a_reply(
     source: FakeSource, tracker: ChangeTracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(change_tracker, "PING_INTERVAL_SECONDS", 0.02)

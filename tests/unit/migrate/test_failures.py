@@ -1,4 +1,4 @@
-"""Every failure names the endpoint, ends within its limit, and says what to do."""
+"""Every failure names the endpoint, ends within its limit, and has a fix."""
 
 from __future__ import annotations
 
@@ -250,7 +250,7 @@ def connection(*_: Any) -> Any:
     return SimpleNamespace(call=lambda name, *_: replies[name], close=lambda: None)
 
 
-def test_a_target_that_stopped_answering_exhausts_the_timeout() -> None:
+def test_a_target_that_stopped_responding_exhausts_the_timeout() -> None:
     server: Any = SimpleNamespace(
         connect=connection, databases=lambda: [0], is_moving=lambda: False, primaries=lambda: [Primary(Node("a", 1))]
     )
@@ -268,7 +268,7 @@ def test_a_server_that_does_not_respond_counts_as_unreachable(timeout: float, li
     assert server.settings.read_timeout == limit
 
 
-def test_a_node_that_a_failover_replaced_is_not_asked_until_the_timeout() -> None:
+def test_a_node_that_a_failover_replaced_is_not_queried_until_the_timeout() -> None:
     old, new = Primary(Node("old", 1), frozenset(range(16384))), Primary(Node("new", 1), frozenset(range(16384)))
     layout = [old]
     scanned = []

@@ -107,7 +107,7 @@ def test_a_throttle_keeps_to_its_rate() -> None:
     assert 0.25 <= time.monotonic() - began < 20
 
 
-def test_a_throttle_gives_way_and_comes_back() -> None:
+def test_a_throttle_slows_down_and_recovers() -> None:
     throttle = Throttle(None, 10.0, 1000)
     throttle.on_sample(50)
     assert throttle.size == 500
@@ -119,7 +119,7 @@ def test_a_throttle_gives_way_and_comes_back() -> None:
     assert throttle.size == 1000
 
 
-def test_a_state_comes_back(tmp_path: Path) -> None:
+def test_a_state_is_restored(tmp_path: Path) -> None:
     state = MigrationState(tmp_path / "state")
     state.claim({"source": ["a"], "target": ["b"]})
     state.reach("copy", "a/0", "run-1", "17")
@@ -153,7 +153,7 @@ def test_a_state_of_another_format_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "scope", [Scope(), Scope(rename=("a", "b")), Scope("x*", None, frozenset({"hash"}), frozenset({3}))]
 )
-def test_a_scope_comes_back_from_its_record(scope: Scope) -> None:
+def test_a_scope_is_restored_from_its_record(scope: Scope) -> None:
     assert Scope.from_record(json.loads(json.dumps(scope.record()))) == scope
 
 

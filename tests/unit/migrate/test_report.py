@@ -1,4 +1,4 @@
-"""The verdict of a report says why."""
+"""The verdict of a report has a reason."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def test_a_command_that_changes_a_stack_locks_it(tmp_path: Path, monkeypatch: py
         pass
 
 
-def test_an_error_beside_a_command_that_changes_the_stack_names_it(
+def test_an_error_names_a_concurrent_command_that_changes_the_stack(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(invocation, "PROJECT", tmp_path)

@@ -1,4 +1,4 @@
-"""What a Pulumi command did and said, as its log of events has it."""
+"""Changes and messages of a Pulumi command, from its event log."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_refusal_has_changed_nothing() -> None:
     assert read(before("update", SERVER), before("update", SERVER, "other"), refusal).has_begun
 
 
-def test_a_cause_is_told_without_its_traceback() -> None:
+def test_a_cause_is_reported_without_its_traceback() -> None:
     traceback = "Program failed:\nTraceback (most recent call last):\n  File \"x.py\", line 1\nKeyError: 'x'\n"
     happened = read(error(traceback), error("the settings can't be used:\n- memory is 1kb\n"))
     assert happened.errors == ("KeyError: 'x'", "the settings can't be used:\n- memory is 1kb")

@@ -17,7 +17,7 @@ TEN_MINUTES = NOW - timedelta(minutes=10)
 
 
 def count(keys: int, history: str = "a", at: datetime = NOW, *, shard: str = ALL_SLOTS, **fields: float) -> KeyCount:
-    """Of node-0, without a TTL unless `persistent` says otherwise."""
+    """Of node-0, without a TTL by default."""
     known = {"persistent": keys, "ttl": 0.0, **fields}
     return KeyCount(shard, "node-0", keys, int(known["persistent"]), float(known["ttl"]), history, at)
 

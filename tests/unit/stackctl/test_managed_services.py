@@ -1,4 +1,4 @@
-"""What is asked of the managed services: each request is one of the vendor's own model."""
+"""Requests to the managed services: each one is valid in the vendor's own model."""
 
 from __future__ import annotations
 

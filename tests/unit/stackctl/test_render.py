@@ -41,7 +41,7 @@ def test_rendering_again_changes_nothing(form: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("topology", ["single", "replicated", "cluster"])
-def test_passwords_stand_in_no_compose_file_and_only_the_owner_comes_in(topology: str, tmp_path: Path) -> None:
+def test_no_compose_file_has_passwords_and_only_the_owner_has_access(topology: str, tmp_path: Path) -> None:
     folder = tmp_path / "v"
     render("compose", folder, [*SMALL, f"topology={topology}", "docker.exporter=example/exporter:1"])
     passwords = kept(folder)["passwords"]
@@ -91,7 +91,7 @@ def test_a_render_killed_before_its_first_file_was_complete_is_done_by_the_next(
     assert (folder / "compose.yaml").exists()
 
 
-def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_of_another_owner_is_unchanged(tmp_path: Path) -> None:
     (tmp_path / "theirs").write_text("")
     with pytest.raises(StackError, match="was not created by this command"):
         render("compose", tmp_path, SMALL)
@@ -107,7 +107,7 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
         ("docker.backupSecretKey=@/nowhere", "can't be read", "KEY=@<file>"),
     ],
 )
-def test_a_mistake_is_told_with_what_mends_it(given: str, said: str, fix: str, tmp_path: Path) -> None:
+def test_a_configuration_error_is_reported_with_its_fix(given: str, said: str, fix: str, tmp_path: Path) -> None:
     with pytest.raises(StackError) as raised:
         render("compose", tmp_path / "v", [given])
     told = f"{raised.value} -> {raised.value.fix}"
@@ -156,7 +156,7 @@ def test_a_native_server_has_the_same_hardening(tmp_path: Path) -> None:
     ],
     ids=["first", "interrupted", "complete", "without-manifest"],
 )
-def test_a_native_server_does_not_start_empty_beside_its_files(files: list[str], starts: bool, tmp_path: Path) -> None:
+def test_a_native_server_does_not_start_empty_next_to_its_files(files: list[str], starts: bool, tmp_path: Path) -> None:
     render("native", tmp_path / "v", SMALL)
     unit = (tmp_path / "v" / "hardening.conf").read_text().replace("\\\n", " ")
     (check,) = re.findall(r"^ExecStartPre=\+(.*)", unit, re.MULTILINE)

@@ -227,7 +227,7 @@ def test_the_authority_is_a_file_where_a_line_cant_hold_it(tmp_path: Path, form:
     ],
 )
 @pytest.mark.parametrize("form", ["dotenv", "shell"])
-def test_the_file_says_which_clients_follow_a_failover(
+def test_the_file_lists_which_clients_follow_a_failover(
     tmp_path: Path, form: str, nodes: str, sentinels: str, name: str
 ) -> None:
     (tmp_path / ".valkey").mkdir()

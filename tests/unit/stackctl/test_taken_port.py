@@ -1,4 +1,4 @@
-"""`make up` says which program uses the default port, where a server got another one for that reason."""
+"""`make up` names the program that uses the default port, where a server has another one for that reason."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from stackctl.stack import Stack
         ("docker", 6380, "0", False, False),
     ],
 )
-def test_who_uses_the_default_port(
+def test_the_process_on_the_default_port(
     target: Target,
     port: int,
     configured: str,

@@ -1,4 +1,4 @@
-"""The server runs a call, and its answer never arrives. Whoever sent it sends it again."""
+"""The server runs a call, and its reply is lost. The sender sends the call again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LEASE = 10
 """Seconds: none ends here, unless the machine is very slow."""
 
 
-def test_calls_whose_answers_are_lost_take_effect_once(server: ServerProcess, runs: RunLog) -> None:
+def test_calls_whose_replies_are_lost_take_effect_once(server: ServerProcess, runs: RunLog) -> None:
     wrong: list[tuple[Added, Added]] = []
 
     def add_twice(queue: Queue) -> Added:

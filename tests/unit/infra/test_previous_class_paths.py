@@ -1,4 +1,4 @@
-"""The states of earlier stacks name dynamic providers by former paths, which still lead to the present classes."""
+"""The states of earlier stacks name dynamic providers by previous paths, which still lead to the present classes."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import sys
 
 import pytest
 
-FORMER = (
+PREVIOUS = (
     *(f"infra.local.providers.{kind}Provider" for kind in ("Password", "Rotation", "Server", "ServerGroup")),
     *(f"infra.local.docker.providers.{kind}Provider" for kind in ("Authority", "Certificate", "Containers")),
     "infra.local.docker.cleanup.CleanupProvider",
 )
 
 
-@pytest.mark.parametrize("path", FORMER)
-def test_a_former_path_leads_to_the_present_class(path: str) -> None:
+@pytest.mark.parametrize("path", PREVIOUS)
+def test_a_previous_path_leads_to_the_present_class(path: str) -> None:
     """In a process of its own, as Pulumi loads a provider from the state."""
     module, _, name = path.rpartition(".")
     stored = pickle.PROTO + bytes([2]) + pickle.GLOBAL + f"{module}\n{name}\n".encode() + pickle.STOP

@@ -1,4 +1,4 @@
-"""An operator's mistakes: one clear line, an exit code, and nothing touched."""
+"""Configuration errors: one clear line, an exit code, and nothing changes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def refused(project: Project, *expected: str) -> None:
     assert not project.folder.path.exists()
 
 
-def test_every_mistake_is_told_before_anything_is_touched(project: Project) -> None:
+def test_every_error_is_reported_before_anything_changes(project: Project) -> None:
     project.configure(target="embeded", memory="2 gigs", worklaod="queue", port="80")  # codespell:ignore
     refused(
         project,
@@ -56,7 +56,7 @@ def test_a_word_where_a_number_belongs(project: Project) -> None:
     refused(project, "  port is 'six'", "pulumi config set port 6380")
 
 
-def test_more_than_the_machine_has_is_told_all_at_once(project: Project) -> None:
+def test_settings_beyond_the_machine_are_reported_together(project: Project) -> None:
     with socket.socket() as busy:
         busy.bind((ports.HOST, 0))
         busy.listen()

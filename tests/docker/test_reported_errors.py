@@ -1,4 +1,4 @@
-"""What goes wrong on an engine gets one clear line, and nothing half-made stays."""
+"""Errors of a Docker engine are reported in one clear line, and no partial deployment stays."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_an_address_that_isnt_the_engines(tmp_path: Path) -> None:
     assert nothing_is_left(spec)
 
 
-def test_a_name_that_somebody_else_uses(tmp_path: Path) -> None:
+def test_a_project_name_that_another_stack_uses(tmp_path: Path) -> None:
     with running(make_spec(tmp_path, "single")) as harness:
         thief = make_spec(tmp_path, "single", project=harness.spec.plan.project)
         with pytest.raises(ProvisioningError, match=f"belongs to {harness.spec.plan.stack}"):
@@ -169,7 +169,7 @@ def test_any_printable_password(tmp_path: Path) -> None:
             assert client.set("key", "value")
 
 
-def test_a_server_that_cannot_be_asked_is_reported_with_the_reason(tmp_path: Path) -> None:
+def test_a_server_that_cannot_be_queried_is_reported_with_the_reason(tmp_path: Path) -> None:
     with running(make_spec(tmp_path, "single")) as harness:
         conf, image = harness.deployment.volume("conf"), harness.deployment.plan.image
         engine = harness.spec.engine
