@@ -186,8 +186,8 @@ SENTINEL_USERS: tuple[User, ...] = (
     ),
     User(
         HEALTH,
-        "resetchannels -@all +ping +sentinel|get-primary-addr-by-name",
-        "health checks and starting nodes: query the primary",
+        "resetchannels -@all +ping +sentinel|get-primary-addr-by-name +sentinel|master",
+        "health checks and starting nodes: query the primary, and when it last responded",
     ),
 )
 """The users of Sentinels, which have no data."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,7 @@ from valkeykit.endpoint import SERVICE
 
 from harness.docker import DeploymentHarness, make_spec, running
 from infra.drivers.docker import driver
+from infra.drivers.docker.surviving_copies import SLACK_SECONDS
 from infra.drivers.topology import replication
 from infra.drivers.topology.node_executor import NodeAddress, wait_until
 from tests.docker import stored
@@ -19,7 +21,6 @@ from tests.docker.stored import data_of, read, write
 from tests.docker.test_frozen import signal
 
 ELECTION_SECONDS = 300.0
-LATEST = 2**31 - 1
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +162,7 @@ def test_a_primary_that_was_down_for_the_sentinels_alone_is_demoted_at_once(harn
 
 
 @pytest.mark.thorough
-def test_a_primary_that_was_replaced_is_the_last_to_be_promoted(harness: DeploymentHarness) -> None:
+def test_a_primary_that_was_replaced_is_not_promoted_before_it_has_copied(harness: DeploymentHarness) -> None:
     """The other replica has later data, though it has just started: the former primary never reaches its successor."""
     executor, engine, old = harness.deployment.executor, harness.spec.engine, member(harness, harness.primary())
     signal(harness, old.name, "STOP")
@@ -171,9 +172,9 @@ def test_a_primary_that_was_replaced_is_the_last_to_be_promoted(harness: Deploym
     write(harness, "later", [successor, replica])
     with unreachable(harness, old, successor):
         signal(harness, old.name, "CONT")
-        wait_until(lambda: priorities(harness, old) == {LATEST - 1}, ELECTION_SECONDS, "it can be promoted")
-        kill(harness, replica.name)
+        wait_until(lambda: priorities(harness, old) == {0}, ELECTION_SECONDS, "it can be promoted")
         signal(harness, successor.name, "STOP")
+        kill(harness, replica.name)
         engine.docker("start", harness.deployment.container(replica.name))
         wait_until(lambda: named(harness) == {replica}, ELECTION_SECONDS, "the replica is not promoted")
     signal(harness, successor.name, "CONT")
@@ -181,6 +182,35 @@ def test_a_primary_that_was_replaced_is_the_last_to_be_promoted(harness: Deploym
     harness.ensure()
     harness.assert_healthy()
     assert read(harness) == {"later"}
+
+
+@pytest.mark.thorough
+def test_a_replica_that_starts_alone_with_older_data_is_not_promoted(harness: DeploymentHarness) -> None:
+    """The other nodes, which are down, have later data. If they lose them, the replica has the latest."""
+    write(harness, "older")
+    stale, *others = _start_alone(harness, "later")
+    start(harness, *others)
+    harness.ensure()
+    harness.assert_healthy()
+    assert read(harness) == {"later"}
+    stale, *others = _start_alone(harness, "lost")
+    lose_volumes(harness, *others)
+    harness.ensure()
+    harness.assert_healthy()
+    assert (harness.primary(), read(harness)) == (stale, {"later"})
+
+
+def _start_alone(harness: DeploymentHarness, value: str) -> list[str]:
+    """Start a replica alone that was down while this value was written; returns its name, and those of the others."""
+    primary = harness.primary()
+    stale, other = [name for name in nodes(harness) if name != primary]
+    kill(harness, stale)
+    wait_until(lambda: time.time() - last_seen(harness, stale) > SLACK_SECONDS + 5, ELECTION_SECONDS, "time stands")
+    write(harness, value, [member(harness, primary), member(harness, other)])
+    kill(harness, primary, other)
+    start(harness, stale)
+    wait_until(lambda: priorities(harness, member(harness, stale)) == {0}, ELECTION_SECONDS, "it can be promoted")
+    return [stale, primary, other]
 
 
 @contextmanager

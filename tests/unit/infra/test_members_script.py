@@ -122,3 +122,18 @@ def test_a_replica_that_lost_its_primary_before_this_node_led_is_not_ahead(data:
     assert ahead(data, "node-1") == "|0||yes"
     member(data, "node-1", **lost, master_link_down_since_seconds=5)
     assert ahead(data, "node-1") == "node-1|0||"
+
+
+@pytest.mark.parametrize(("refreshed", "is_known"), [(9_000, True), (0, False)])
+def test_a_primary_last_responded_when_any_sentinel_heard_it(data: Path, refreshed: int, is_known: bool) -> None:
+    """The time counts from a Sentinel's own start where the primary has not responded since."""
+    folder = data / "members.sentinels"
+    folder.mkdir()
+    for sentinel, seconds in ((1, 600), (2, 4_000), (3, None)):
+        values = {"ip": "10.0.0.11", "port": 7001, "runid": "", "last-ok-ping-reply": (seconds or 0) * 1000}
+        lines = {**values, "info-refresh": refreshed} if seconds else {}
+        (folder / str(sentinel)).write_text("".join(f"{key}\n{value}\n" for key, value in lines.items()))
+    script = "ask_sentinels() { :; }; last_response_of '10.0.0.12 7002'; last_response_of '10.0.0.11 7001'"
+    found = [time.time() - int(line) for line in shell(data, script).split()]
+    assert len(found) == is_known
+    assert all(600 <= ago < 2_000 for ago in found)

@@ -138,25 +138,25 @@ PRIMARY = "role:master\n"
 UNLINKED = "role:slave\nmaster_link_status:down\nmaster_sync_in_progress:0\nslave_priority:100\n"
 COPYING = UNLINKED.replace("progress:0", "progress:1")
 LINKED = "role:slave\nmaster_link_status:up\nmaster_sync_in_progress:0\nslave_priority:7\n"
-EARLIEST = str(LATEST - 1)
 
 
+@pytest.mark.parametrize(("topology", "last"), [("replicated", "0"), ("cluster", str(LATEST - 1))])
 @pytest.mark.parametrize(
     ("states", "priorities"),
     [
-        pytest.param([PRIMARY, UNLINKED], [EARLIEST], id="replaced"),
-        pytest.param([PRIMARY, COPYING.replace("100", "101")], [EARLIEST], id="replaced-and-copying"),
-        pytest.param([PRIMARY, UNLINKED, LINKED], [EARLIEST, "100"], id="replaced-and-in-sync"),
-        pytest.param([PRIMARY, LINKED, UNLINKED], ["100"], id="in-sync-before-it-lost-its-primary"),
-        pytest.param([PRIMARY, UNLINKED.replace("100", "0")], [], id="without-sound-data"),
-        pytest.param([UNLINKED, COPYING], ["101"], id="a-replica-that-copies"),
+        pytest.param([PRIMARY, UNLINKED], "last", id="replaced"),
+        pytest.param([PRIMARY, COPYING.replace("100", "101")], "last", id="replaced-and-copying"),
+        pytest.param([PRIMARY, UNLINKED, LINKED], "last 100", id="replaced-and-in-sync"),
+        pytest.param([PRIMARY, LINKED, UNLINKED], "100", id="in-sync-before-it-lost-its-primary"),
+        pytest.param([PRIMARY, UNLINKED.replace("100", "0")], "", id="without-sound-data"),
+        pytest.param([UNLINKED, COPYING], "101", id="a-replica-that-copies"),
     ],
 )
-def test_a_replaced_primary_is_the_last_that_a_failover_selects(
-    data: Path, states: list[str], priorities: list[str]
+def test_no_failover_selects_a_replaced_primary(
+    data: Path, states: list[str], priorities: str, topology: str, last: str
 ) -> None:
-    """Any member may have followed its successor, and a lower number is promoted first."""
+    """Its successor had later data. A cluster's keeper promotes it if no other member has any."""
     rest = "master_replid:h\nloading:0\naof_rewrite_scheduled:1\n# Persistence\nPONG\n"
     (data / "answers").write_text("".join(state + rest for state in states))
-    script = f'{RECORDER}; set_priority() {{ echo "$1"; }}; project=shop seen=1; note <"{data}/answers"'
-    assert shell(data, script).split() == priorities
+    script = f'{RECORDER}; set_priority() {{ echo "$1"; }}; topology={topology} project=shop seen=1'
+    assert shell(data, f'{script}; note <"{data}/answers"').split() == priorities.replace("last", last).split()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from infra.drivers.docker import reasons, recovery_events
-from tests.unit.infra.node_volume import FILE, FRESH, LATEST, NOW, OTHER, OWN, THIRD, assess, member, start_node
+from tests.unit.infra.node_volume import FILE, FRESH, LATEST, NOW, OTHER, OWN, THIRD, assess, member, note, start_node
 
 
 @pytest.mark.parametrize(("loading", "serves"), [(1, False), (0, True)])
@@ -177,3 +177,29 @@ def test_a_cluster_node_unknown_to_the_members_waits_and_keeps_its_data(data: Pa
     assert "if every node has lost its nodes.conf, see docs/operations/repair.md" in found.fix
     assert (data / "appendonlydir" / FILE).exists()
     assert not list(data.glob("set-aside-*"))
+
+
+@pytest.mark.parametrize(
+    ("last_response", "priority"),
+    [(NOW + 60, 0), (NOW + 5, LATEST - NOW), ("", LATEST - NOW)],
+    ids=["it-was-down-meanwhile", "both-ended-together", "the-sentinels-have-started-too"],
+)
+def test_a_replica_that_lacks_what_its_primary_had_is_not_promoted(
+    data: Path, last_response: int | str, priority: int
+) -> None:
+    note(data, role="slave")
+    script = f"last_response_of() {{ echo {last_response}; }}; replicaof='10.0.0.11 7001'; priority"
+    assert start_node(data, script, "replicated") == str(priority)
+
+
+def test_it_is_promoted_if_its_primary_has_lost_everything(data: Path) -> None:
+    member(data, "node-1", **FRESH, slave_priority=0, db0="keys=9")
+    member(data, "node-2", **FRESH, slave_priority=0)
+    script = 'primary_by_sentinels() { echo 10.0.0.10 7000; }; ask() { echo "$@" >>asked; }; settle_replicated'
+    assert "may lead" not in start_node(data, f"{script} || :", "replicated")
+    for name in ("appendonlydir", "position"):
+        (data / name).rename(data / f"former-{name}")
+    found = start_node(data, f"assess; {script} || :; cat asked", "replicated")
+    assert f"10.0.0.11 7001 config set replica-priority {LATEST - 1}" in found
+    assert "10.0.0.12" not in found
+    assert "node-1 holds more; waiting until it is the primary" in found
