@@ -26,6 +26,9 @@ NOT_COPIED = (
     "aws.dnsName",
     "aws.hostedZone",
     "gcp.existing",
+    "gcp.replicationRole",
+    "gcp.primaryInstance",
+    "gcp.secondaryInstances",
 )
 """Keys that two stacks can't share."""
 
