@@ -5,13 +5,12 @@ The endpoints are those of its tests, each a real one.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -19,8 +18,8 @@ from valkeykit_ops.doctor.finding import NOTE
 from valkeykit_ops.stats.reading import cpu_of
 
 from bench.report import Row, at_least, at_most, publish
-from harness.endpoints import faulty, healthy
-from harness.endpoints.cases import EndpointCase
+from harness.endpoints import cases, faulty, healthy, unhealthy
+from harness.endpoints.cases import OpenEndpoint
 from harness.servers import ServerProcess, running
 
 WINDOW_SECONDS = 60.0
@@ -33,15 +32,13 @@ HANGING = ("connect-timeout", "no-answer:silent", "no-answer:stopped", "no-answe
 MAX_COMMAND_SECONDS = 5.0
 """Seconds in which the command must end, Python's start with it."""
 
-OpenEndpoint = Callable[[Path], contextlib.AbstractContextManager[EndpointCase]]
-
 
 def run() -> None:
     """Run it all, some four minutes."""
     with tempfile.TemporaryDirectory() as name:
         rows = [
             _recognized(Path(name), faulty.TABLE_ROWS, "error table recognized, share"),
-            _recognized(Path(name), faulty.OTHER_STATES, "states without an error recognized, share"),
+            _recognized(Path(name), unhealthy.OTHER_STATES, "states without an error recognized, share"),
             _false_alarms(Path(name)),
             _longest(Path(name)),
             _cost_of_stats(Path(name)),
@@ -53,7 +50,7 @@ def _recognized(folder: Path, endpoints: Mapping[str, OpenEndpoint], title: str)
     right = 0
     for number, (name, endpoint) in enumerate(endpoints.items()):
         with endpoint(_place(folder, f"{title[:5]}-{number}")) as case:
-            right += faulty.name_of(name) in {one.name for one in case.examine().findings}
+            right += cases.finding_of(name) in {one.name for one in case.examine().findings}
     return at_least(title, right, len(endpoints), "all", 1.0)
 
 
@@ -70,7 +67,7 @@ def _false_alarms(folder: Path) -> Row:
 def _longest(folder: Path) -> Row:
     seconds = []
     for number, name in enumerate(HANGING):
-        with faulty.OTHER_STATES[name](_place(folder, f"hanging-{number}")) as case:
+        with unhealthy.OTHER_STATES[name](_place(folder, f"hanging-{number}")) as case:
             began = time.perf_counter()
             _valkeykit("doctor", case.url).wait()
             seconds.append(time.perf_counter() - began)

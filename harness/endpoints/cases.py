@@ -1,4 +1,4 @@
-"""Endpoints that are not servers, and the examination of an endpoint."""
+"""Endpoints as an operator names them, their tables, and endpoints that are not servers."""
 
 from __future__ import annotations
 
@@ -33,6 +33,33 @@ class EndpointCase:
             return examination.examine(target.of_url(self.url, self.ca, self.workload))
         with mock.patch.dict(os.environ, variables):
             return examination.examine(target.of_url(None, self.ca, self.workload))
+
+
+OpenEndpoint = Callable[[Path], contextlib.AbstractContextManager[EndpointCase]]
+"""Starts an endpoint in a folder."""
+
+
+def registrar(
+    endpoints: dict[str, OpenEndpoint],
+) -> Callable[[str], Callable[[Callable[[Path], Iterator[EndpointCase]]], OpenEndpoint]]:
+    """A decorator that adds endpoints to a table.
+
+    The name is that of the expected finding, with a suffix after a colon if it has several endpoints.
+    """
+
+    def named(name: str) -> Callable[[Callable[[Path], Iterator[EndpointCase]]], OpenEndpoint]:
+        def register(function: Callable[[Path], Iterator[EndpointCase]]) -> OpenEndpoint:
+            endpoints[name] = contextlib.contextmanager(function)
+            return endpoints[name]
+
+        return register
+
+    return named
+
+
+def finding_of(endpoint_name: str) -> str:
+    """The name of the finding."""
+    return endpoint_name.partition(":")[0]
 
 
 Conversation = Callable[[socket.socket], None]

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import redis
 
 from harness import binaries, servers
-from harness.endpoints.cases import EndpointCase
-from harness.endpoints.faulty import MEMORY_LIMIT, tls, user
+from harness.endpoints.cases import EndpointCase, OpenEndpoint
+from harness.endpoints.endpoint_servers import MEMORY_LIMIT, tls, user
 from harness.ports import HOST
 from harness.servers import Sentinels, ServerProcess, running
 from harness.waiting import wait_until
-
-OpenEndpoint = Callable[[Path], contextlib.AbstractContextManager[EndpointCase]]
 
 AOF = ("--appendonly", "yes")
 CACHE = ("--maxmemory-policy", "allkeys-lru")

@@ -14,7 +14,7 @@ from valkeykit_ops.bench.benchmark_plan import BenchPlan, limit_of
 from valkeykit_ops.bench.load_run import PREFIX, TTL_SECONDS, Bench
 
 from harness import servers
-from harness.endpoints.faulty import MEMORY_LIMIT
+from harness.endpoints.endpoint_servers import MEMORY_LIMIT
 from harness.servers import ServerProcess, running
 from tests.doctor.test_stats import command
 

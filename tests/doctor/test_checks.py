@@ -19,7 +19,7 @@ from valkeykit_ops.doctor.snapshot import Snapshot, take_snapshot
 from valkeykit_ops.doctor.target import Target, of_url
 
 from harness import tls as tls_end
-from harness.endpoints.faulty import MEMORY_LIMIT
+from harness.endpoints.endpoint_servers import MEMORY_LIMIT
 from harness.ports import HOST
 from harness.servers import running
 from tests.support import fixes
@@ -79,7 +79,7 @@ def test_a_failed_append_only_file_needs_no_snapshot(real: Snapshot) -> None:
     assert examination._is_reported_elsewhere(broken, error)
 
 
-def test_slow_answers(real: Snapshot) -> None:
+def test_slow_replies(real: Snapshot) -> None:
     target = of_url(f"redis://{real.node}")
     [slow] = [one for one in load.latency(replace(real, pings=[0.05] * 20), target) if one.layer == "latency"]
     assert (slow.name, slow.severity) == ("slow", WARNING)
@@ -94,7 +94,7 @@ def test_an_old_slow_command_is_no_news(real: Snapshot) -> None:
     assert "slow-command" in {one.name for one in load.latency(replace(real, slow=[old, new]), target)}
 
 
-def test_a_cluster_whose_slots_are_not_all_somebodys(real: Snapshot) -> None:
+def test_a_cluster_with_unassigned_slots(real: Snapshot) -> None:
     target = of_url(f"valkey+cluster://{real.node}")
     info = {**real.info, "server_mode": "cluster"}
     partial = {"cluster_state": "ok", "cluster_slots_assigned": "16000", "cluster_slots_fail": "0"}
@@ -104,7 +104,7 @@ def test_a_cluster_whose_slots_are_not_all_somebodys(real: Snapshot) -> None:
 
 
 def test_the_workload_of_a_full_policy_table(real: Snapshot) -> None:
-    """Each policy with each workload: what fits is silent."""
+    """Each policy with each workload: one that fits causes no finding."""
     fits = {
         "cache": ("allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-ttl"),
         "mixed": ("volatile-lru", "volatile-lfu", "volatile-ttl", "volatile-random", "noeviction"),

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 from valkeykit.commands import app
 
-from harness.endpoints.faulty import MEMORY_LIMIT
+from harness.endpoints.endpoint_servers import MEMORY_LIMIT
 from harness.servers import running
 from tests.support import checkout
 

@@ -24,8 +24,8 @@ from valkeykit_ops.doctor import examination, load, target
 from valkeykit_ops.doctor.permission_probes import DANGEROUS_COMMANDS, PROBE_KEY
 from valkeykit_ops.doctor.snapshot import take_snapshot
 
-from harness.endpoints import cases, faulty
-from harness.endpoints.faulty import MEMORY_LIMIT, user
+from harness.endpoints import cases, faulty, unhealthy
+from harness.endpoints.endpoint_servers import MEMORY_LIMIT, user
 from harness.ports import HOST, free_port
 from harness.servers import Sentinels, ServerProcess, running
 from harness.waiting import WAIT_SECONDS, wait_until
@@ -155,7 +155,7 @@ def test_a_name_with_a_dead_address(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "127.0.0.3" not in dead.what
 
 
-def test_a_name_server_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_server_that_does_not_respond(monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: gate.wait(2 * WAIT_SECONDS))
     report = examination.examine(target.of_url("redis://cache.example"))
@@ -165,7 +165,7 @@ def test_a_name_server_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_of_several_nodes_is_down(tmp_path: Path) -> None:
-    """A client asks the next one, so it is a warning."""
+    """A client queries the next one, so it is a warning."""
     with running(tmp_path, *MEMORY_LIMIT, *AOF) as server:
         report = examination.examine(target.of_url(f"valkey+replicated://{HOST}:{free_port()},{HOST}:{server.port}"))
     assert report.is_healthy
@@ -199,13 +199,13 @@ def test_a_dead_sentinel_is_a_warning_and_none_a_problem(tmp_path: Path) -> None
     "name", ["no-answer:stopped", "no-answer:busy", "no-answer:tls", "too-slow", "connect-timeout"]
 )
 def test_the_command_ends(name: str, tmp_path: Path) -> None:
-    """Within its time-out of 30 seconds, whatever stands there; bench/doctor.py measures the seconds."""
-    with faulty.OTHER_STATES[name](tmp_path) as case:
+    """Within its timeout of 30 seconds, whatever listens there; bench/doctor.py measures the seconds."""
+    with unhealthy.OTHER_STATES[name](tmp_path) as case:
         assert doctor(case.url).returncode == 1
 
 
-def test_a_stack_that_pulumi_knows(tmp_path: Path, server: ServerProcess) -> None:
-    """What the CLI prints is a stack's outputs, with the user's URL beside the endpoint."""
+def test_a_stack_of_pulumi(tmp_path: Path, server: ServerProcess) -> None:
+    """The CLI prints a stack's outputs: the user's URL and the endpoint."""
     endpoint = {
         "schemaVersion": 1, "target": "embedded", "topology": "single", "nodes": [{"host": HOST, "port": server.port}],
         "sentinels": [], "tls": False, "version": "9.1.2", "workload": "queue", "maxmemory": 314572800.0,

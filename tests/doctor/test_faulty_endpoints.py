@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from valkeykit_ops.doctor.finding import CERTAIN, LIKELY, NOTE, POSSIBLE, PROBLEM, WARNING, DoctorReport
 
-from harness.endpoints import faulty
+from harness.endpoints import cases, faulty, unhealthy
 from harness.endpoints.cases import EndpointCase
 from harness.waiting import WAIT_SECONDS, wait_until
 from tests.support import fixes
@@ -62,14 +62,14 @@ NEXT = {"tls-port": {"unknown-authority"}}
 """What is found next: the port's certificate needs its authority."""
 
 
-@pytest.mark.parametrize("name", [*faulty.TABLE_ROWS, *faulty.OTHER_STATES])
+@pytest.mark.parametrize("name", [*faulty.TABLE_ROWS, *unhealthy.OTHER_STATES])
 def test_what_is_found(name: str, tmp_path: Path) -> None:
-    with (faulty.TABLE_ROWS | faulty.OTHER_STATES)[name](tmp_path) as case:
+    with (faulty.TABLE_ROWS | unhealthy.OTHER_STATES)[name](tmp_path) as case:
         report = case.examine()
         if name in FIXABLE:
             _is_fixed(name, case, report, tmp_path)
     assert report.seconds < WAIT_SECONDS  # a guard against a hang; speed is measured in bench/
-    expected = faulty.name_of(name)
+    expected = cases.finding_of(name)
     severity = NOTE if expected in HARMLESS else WARNING if expected in WARNINGS else PROBLEM
     found = [one for one in report.findings if one.name == expected]
     assert found, [(one.severity, one.name) for one in report.findings]
@@ -108,7 +108,7 @@ def _is_well_said(report: DoctorReport) -> None:
 def test_each_row_of_the_table_has_an_endpoint() -> None:
     rows = re.findall(r"^\| `([a-z-]+)` \|", PAGE.read_text(), re.MULTILINE)
     assert len(rows) == 23
-    assert set(rows) == {faulty.name_of(name) for name in faulty.TABLE_ROWS}
+    assert set(rows) == {cases.finding_of(name) for name in faulty.TABLE_ROWS}
 
 
 def test_a_server_that_rejects_writes_is_examined_to_the_end(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from valkeykit_ops.doctor import examination, target
 from valkeykit_ops.doctor.finding import NOTE, PROBLEM, WARNING, DoctorReport, Finding
 
 from harness.endpoints import cases
-from harness.endpoints.faulty import MEMORY_LIMIT
+from harness.endpoints.endpoint_servers import MEMORY_LIMIT
 from harness.ports import HOST
 from harness.servers import ServerProcess, running
 from harness.waiting import wait_until

@@ -23,7 +23,7 @@ from valkeykit_ops.stats.reading import between, read
 from valkeykit_ops.stats.watch import Watch
 
 from harness import binaries, servers
-from harness.endpoints.faulty import MEMORY_LIMIT
+from harness.endpoints.endpoint_servers import MEMORY_LIMIT
 from harness.ports import HOST, free_port
 from harness.servers import Sentinels, ServerProcess, running
 from harness.waiting import wait_until
@@ -124,7 +124,7 @@ def test_all_nodes_of_a_cluster(tmp_path: Path, replicas: int) -> None:
             assert len(shown["nodes"]) == 4
 
 
-def test_the_replicas_that_a_sentinel_knows(tmp_path: Path) -> None:
+def test_the_replicas_that_a_sentinel_lists(tmp_path: Path) -> None:
     group = Sentinels(tmp_path)
     try:
         group.start()

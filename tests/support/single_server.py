@@ -1,6 +1,8 @@
-"""A server of the embedded target: its logins, clients and process."""
+"""A server of the embedded target: its logins, clients, process and keys."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import redis
 from valkeykit.connection import connect
@@ -22,3 +24,21 @@ def pid_of(spec: ServerSpec) -> int:
     running = process.find(spec.folder)
     assert running is not None
     return running.pid
+
+
+def write_keys(spec: ServerSpec, count: int = 1000) -> None:
+    with client_of(spec) as client:
+        for number in range(count):
+            client.set(f"key:{number}", number)
+
+
+def count_keys(spec: ServerSpec) -> int:
+    with client_of(spec) as client:
+        return int(client.dbsize())
+
+
+def dump_of(spec: ServerSpec, path: Path) -> Path:
+    """An RDB file of what the server holds."""
+    with client_of(spec) as client:
+        client.save()
+    return spec.folder.snapshot.rename(path)

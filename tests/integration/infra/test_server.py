@@ -25,26 +25,7 @@ from infra.drivers.processes.folder import Ownership, ServerFolder
 from infra.drivers.processes.running_server import ServerSpec
 from infra.engine_parameters import SELF_HOSTED
 from infra.errors import ProvisioningError
-from tests.support import killed
-from tests.support.single_server import client_of, pid_of
-
-
-def write(spec: ServerSpec, count: int = 1000) -> None:
-    with client_of(spec) as client:
-        for number in range(count):
-            client.set(f"key:{number}", number)
-
-
-def count(spec: ServerSpec) -> int:
-    with client_of(spec) as client:
-        return int(client.dbsize())
-
-
-def dump_of(spec: ServerSpec, path: Path) -> Path:
-    """An RDB file of what the server holds."""
-    with client_of(spec) as client:
-        client.save()
-    return spec.folder.snapshot.rename(path)
+from tests.support.single_server import client_of, count_keys, pid_of, write_keys
 
 
 def test_a_server_comes_up_hardened(spec: ServerSpec) -> None:
@@ -63,7 +44,7 @@ def test_a_server_comes_up_hardened(spec: ServerSpec) -> None:
     assert addresses == {"127.0.0.1"}
 
 
-def test_nobody_else_reads_what_lies_there(spec: ServerSpec) -> None:
+def test_other_users_cannot_read_the_files(spec: ServerSpec) -> None:
     server.ensure(spec)
     time.sleep(0.2)  # the log is written by another process
     paths = [spec.folder.path, *spec.folder.path.rglob("*")]
@@ -99,7 +80,7 @@ def test_a_frozen_server_is_named_and_left_alone(spec: ServerSpec, monkeypatch: 
 
 def test_a_server_that_cannot_save_is_one_error_and_keeps_running(spec: ServerSpec) -> None:
     server.ensure(spec)
-    write(spec)
+    write_keys(spec)
     spec.folder.snapshot.mkdir()  # as on a full disk, no snapshot can be written
     (spec.folder.snapshot / "file").touch()
     with client_of(spec) as admin:
@@ -126,15 +107,15 @@ def test_a_live_setting_is_changed_live(spec: ServerSpec) -> None:
 
 def test_a_fixed_setting_takes_a_restart_that_keeps_the_data(spec: ServerSpec) -> None:
     server.ensure(spec)
-    write(spec)
+    write_keys(spec)
     pid = pid_of(spec)
     state = server.ensure(replace(spec, directives={**spec.directives, "databases": "4"}))
     assert state.directives["databases"] == "4"
     assert pid_of(spec) != pid
-    assert count(spec) == 1000
+    assert count_keys(spec) == 1000
 
 
-def test_the_server_knows_every_parameter(spec: ServerSpec) -> None:
+def test_the_server_has_every_parameter(spec: ServerSpec) -> None:
     server.ensure(spec)
     with client_of(spec) as admin:
         defaults = admin.config_get(*SELF_HOSTED)
@@ -167,14 +148,14 @@ def test_what_the_machine_doesnt_allow_takes_no_restart(spec: ServerSpec) -> Non
     assert pid_of(spec) == pid
 
 
-def test_what_was_turned_off_by_hand_is_saved_before_a_restart(spec: ServerSpec) -> None:
+def test_data_is_saved_before_a_restart_although_saving_was_turned_off(spec: ServerSpec) -> None:
     server.ensure(spec)
     with client_of(spec) as admin:
         admin.config_set("appendonly", "no")
         admin.config_set("save", "")
-    write(spec)
+    write_keys(spec)
     server.ensure(replace(spec, directives={**spec.directives, "databases": "4"}))
-    assert count(spec) == 1000
+    assert count_keys(spec) == 1000
 
 
 def test_memory_that_would_be_full_at_once_is_refused(spec: ServerSpec) -> None:
@@ -189,18 +170,18 @@ def test_memory_that_would_be_full_at_once_is_refused(spec: ServerSpec) -> None:
         assert admin.config_get("maxmemory")["maxmemory"] == str(64 * 1024**2)
 
 
-def test_a_killed_server_comes_back_with_its_port_and_its_data(spec: ServerSpec) -> None:
+def test_a_killed_server_restarts_with_its_port_and_its_data(spec: ServerSpec) -> None:
     state = server.ensure(spec)
-    write(spec)
+    write_keys(spec)
     time.sleep(1.1)  # appendfsync everysec
     os.kill(pid_of(spec), signal.SIGKILL)
     assert server.ensure(spec).port == state.port
-    assert count(spec) == 1000
+    assert count_keys(spec) == 1000
 
 
 def test_a_lost_password_is_replaced_with_the_data_kept(spec: ServerSpec) -> None:
     server.ensure(spec)
-    write(spec)
+    write_keys(spec)
     others = {user.name: f"other-{user.name}" for user in hardening.USERS}
     server.ensure(replace(spec, acl=hardening.acl(others), password=others["admin"]))
     running = process.find(spec.folder)
@@ -246,139 +227,11 @@ def test_a_port_taken_meanwhile_leaves_the_server_on_the_old_one(spec: ServerSpe
 
 def test_what_an_interrupted_change_of_port_left_is_finished(spec: ServerSpec) -> None:
     server.ensure(spec)
-    write(spec)
+    write_keys(spec)
     running_server.write_files(spec, 7999)  # killed after this, before the restart
     assert server.inspect(spec) is not None
     server.ensure(replace(spec, port=7999))
-    assert count(spec) == 1000
-
-
-def test_remove_leaves_the_last_state(spec: ServerSpec, tmp_path: Path) -> None:
-    server.ensure(spec)
-    write(spec)
-    server.remove(spec, keep_snapshot=True)
-    assert process.find(spec.folder) is None
-    (snapshot,) = spec.folder.path.iterdir()
-    other = replace(spec, folder=ServerFolder(tmp_path / "other"), restore_from=snapshot)
-    try:
-        server.ensure(other)
-        assert count(other) == 1000
-    finally:
-        server.remove(other, keep_snapshot=False)
-    assert not other.folder.path.exists()
-
-
-def test_remove_of_a_dead_server_leaves_the_last_state_too(spec: ServerSpec) -> None:
-    server.ensure(spec)
-    write(spec)
-    time.sleep(1.1)
-    os.kill(pid_of(spec), signal.SIGKILL)
-    server.remove(spec, keep_snapshot=True)
-    (snapshot,) = spec.folder.path.iterdir()
-    assert snapshot.suffix == ".rdb"
-    assert process.find(spec.folder) is None
-
-
-def test_remove_of_a_server_that_lets_nobody_in_leaves_the_last_state_too(spec: ServerSpec) -> None:
-    server.ensure(spec)
-    write(spec)
-    with client_of(spec) as client:
-        client.execute_command("ACL", "SETUSER", "admin", "resetpass", ">another")
-    server.remove(spec, keep_snapshot=True)
-    (snapshot,) = spec.folder.path.iterdir()
-    assert snapshot.suffix == ".rdb"
-    assert process.find(spec.folder) is None
-
-
-def test_remove_of_a_server_that_cant_start_keeps_its_files(spec: ServerSpec) -> None:
-    server.ensure(spec)
-    write(spec)
-    os.kill(pid_of(spec), signal.SIGKILL)
-    (log,) = spec.folder.data.glob("appendonlydir/*.incr.aof")
-    whole = log.read_bytes()
-    log.write_bytes(whole[:2000] + bytes(500) + whole[2500:])
-    server.remove(spec, keep_snapshot=True)
-    (kept,) = spec.folder.path.iterdir()
-    assert list(kept.glob("appendonlydir/*.incr.aof"))
-
-
-def test_remove_leaves_a_folder_alone_that_another_resource_claimed(spec: ServerSpec) -> None:
-    server.ensure(spec)
-    pid = pid_of(spec)
-    server.ensure(replace(spec, ownership=replace(spec.ownership, resource="resource-2")))  # as a replacement does
-    server.remove(spec, keep_snapshot=False)
-    assert pid_of(spec) == pid
-
-
-def test_a_restore_has_all_of_it_in_the_append_only_file(spec: ServerSpec, tmp_path: Path) -> None:
-    server.ensure(spec)
-    write(spec)
-    dump = dump_of(spec, tmp_path / "dump.rdb")
-    server.remove(spec, keep_snapshot=False)
-
-    restored = replace(spec, restore_from=dump)
-    state = server.ensure(restored)
-    assert (state.directives["appendonly"], state.directives["maxmemory"]) == ("yes", str(64 * 1024**2))
-    os.kill(pid_of(spec), signal.SIGKILL)
-    dump.unlink()
-    server.ensure(restored)
-    assert count(spec) == 1000
-
-
-def test_an_interrupted_restore_begins_again(spec: ServerSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    server.ensure(spec)
-    write(spec)
-    dump = dump_of(spec, tmp_path / "dump.rdb")
-    server.remove(spec, keep_snapshot=False)
-
-    def killed(_client: redis.Redis) -> None:
-        raise KeyboardInterrupt
-
-    restored = replace(spec, restore_from=dump)
-    monkeypatch.setattr(running_server, "wait_for_append_only", killed)
-    with pytest.raises(KeyboardInterrupt):
-        server.ensure(restored)
-    monkeypatch.undo()
-    server.ensure(replace(spec, restore_from=None))  # the ownership remembers the file
-    assert count(spec) == 1000
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        "infra.drivers.processes.folder.ServerFolder.clear_data",
-        "shutil.copyfile",
-        "infra.drivers.processes.process.start",
-        "infra.drivers.processes.running_server.wait_for_append_only",
-        "infra.drivers.processes.running_server.inspect",
-    ],
-)
-def test_a_restore_killed_at_any_moment_starts_again_and_has_all(spec: ServerSpec, tmp_path: Path, call: str) -> None:
-    """The server that it started goes on meanwhile."""
-    server.ensure(spec)
-    write(spec)
-    dump = dump_of(spec, tmp_path / "dump.rdb")
-    server.remove(spec, keep_snapshot=False)
-    killed.ensure("infra.drivers.processes.server", call, tmp_path, replace(spec, restore_from=dump))
-    server.ensure(replace(spec, restore_from=dump))
-    assert count(spec) == 1000
-    os.kill(pid_of(spec), signal.SIGKILL)
-    server.ensure(spec)
-    assert count(spec) == 1000
-
-
-def test_a_restore_that_doesnt_fit_is_refused_and_goes_on_with_more_memory(spec: ServerSpec, tmp_path: Path) -> None:
-    server.ensure(spec)
-    with client_of(spec) as admin:
-        for number in range(40):
-            admin.set(f"key:{number}", os.urandom(1024**2))
-    dump = dump_of(spec, tmp_path / "dump.rdb")
-    server.remove(spec, keep_snapshot=False)
-    small = replace(spec, restore_from=dump, directives=hardening.directives("cache", 16 * 1024**2, "embedded"))
-    with pytest.raises(ProvisioningError, match="pulumi config set memory"):
-        server.ensure(small)
-    server.ensure(replace(spec, restore_from=dump))
-    assert count(spec) == 40
+    assert count_keys(spec) == 1000
 
 
 @pytest.mark.parametrize(
@@ -425,7 +278,7 @@ def test_a_read_only_data_folder_is_refused(spec: ServerSpec, monkeypatch: pytes
         server.ensure(spec)
 
 
-def test_a_full_disk_is_told_in_one_line(spec: ServerSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_in_one_line(spec: ServerSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_arguments: object, **_options: object) -> None:
         raise OSError(28, "No space left on device", "users.acl")
 
@@ -434,13 +287,13 @@ def test_a_full_disk_is_told_in_one_line(spec: ServerSpec, monkeypatch: pytest.M
         server.ensure(spec)
 
 
-def test_a_server_that_doesnt_start_says_why(spec: ServerSpec) -> None:
+def test_a_server_that_does_not_start_is_reported_with_the_reason(spec: ServerSpec) -> None:
     with pytest.raises(ProvisioningError, match=r"didn't start: .*no-such-directive"):
         server.ensure(replace(spec, directives={**spec.directives, "no-such-directive": "1"}))
     assert process.find(spec.folder) is None
 
 
-def test_a_server_that_doesnt_start_says_why_though_its_log_is_slow(
+def test_the_reason_of_a_failed_start_is_reported_although_its_log_is_slow(
     spec: ServerSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = tmp_path / "slow.py"
