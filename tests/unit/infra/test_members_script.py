@@ -124,13 +124,20 @@ def test_a_replica_that_lost_its_primary_before_this_node_led_is_not_ahead(data:
     assert ahead(data, "node-1") == "node-1|0||"
 
 
-@pytest.mark.parametrize(("refreshed", "is_known"), [(9_000, True), (0, False)])
-def test_a_primary_last_responded_when_any_sentinel_heard_it(data: Path, refreshed: int, is_known: bool) -> None:
-    """The time counts from a Sentinel's own start where the primary has not responded since."""
+@pytest.mark.parametrize(("run_id", "refreshed", "is_known"), [("r", 9_000, True), ("r", 0, False), ("", 9_000, False)])
+def test_a_primary_last_responded_when_any_sentinel_heard_it(
+    data: Path, run_id: str, refreshed: int, is_known: bool
+) -> None:
+    """The time counts from a Sentinel's start, or from a failover, where the primary has not responded since."""
     folder = data / "members.sentinels"
     folder.mkdir()
     for sentinel, seconds in ((1, 600), (2, 4_000), (3, None)):
-        values = {"ip": "10.0.0.11", "port": 7001, "runid": "", "last-ok-ping-reply": (seconds or 0) * 1000}
+        values = {
+            "ip": "10.0.0.11",
+            "port": 7001,
+            "runid": run_id,
+            "last-ok-ping-reply": (seconds or 0) * 1000,
+        }
         lines = {**values, "info-refresh": refreshed} if seconds else {}
         (folder / str(sentinel)).write_text("".join(f"{key}\n{value}\n" for key, value in lines.items()))
     script = "ask_sentinels() { :; }; last_response_of '10.0.0.12 7002'; last_response_of '10.0.0.11 7001'"

@@ -137,6 +137,7 @@ def test_no_position_is_noted_while_the_files_are_of_the_data_before(data: Path)
 PRIMARY = "role:master\n"
 UNLINKED = "role:slave\nmaster_link_status:down\nmaster_sync_in_progress:0\nslave_priority:100\n"
 COPYING = UNLINKED.replace("progress:0", "progress:1")
+RESTARTED = UNLINKED.replace("100", str(LATEST - NOW))
 LINKED = "role:slave\nmaster_link_status:up\nmaster_sync_in_progress:0\nslave_priority:7\n"
 
 
@@ -148,6 +149,8 @@ LINKED = "role:slave\nmaster_link_status:up\nmaster_sync_in_progress:0\nslave_pr
         pytest.param([PRIMARY, COPYING.replace("100", "101")], "last", id="replaced-and-copying"),
         pytest.param([PRIMARY, UNLINKED, LINKED], "last 100", id="replaced-and-in-sync"),
         pytest.param([PRIMARY, LINKED, UNLINKED], "100", id="in-sync-before-it-lost-its-primary"),
+        pytest.param([RESTARTED, PRIMARY, RESTARTED], "last", id="promoted-since-it-started"),
+        pytest.param([PRIMARY, UNLINKED, UNLINKED.replace("100", "5")], "last", id="admitted-afterwards"),
         pytest.param([PRIMARY, UNLINKED.replace("100", "0")], "", id="without-sound-data"),
         pytest.param([UNLINKED, COPYING], "101", id="a-replica-that-copies"),
     ],

@@ -180,16 +180,21 @@ def test_a_cluster_node_unknown_to_the_members_waits_and_keeps_its_data(data: Pa
 
 
 @pytest.mark.parametrize(
-    ("last_response", "priority"),
-    [(NOW + 60, 0), (NOW + 5, LATEST - NOW), ("", LATEST - NOW)],
-    ids=["it-was-down-meanwhile", "both-ended-together", "the-sentinels-have-started-too"],
+    ("role", "last_response", "loading", "priority"),
+    [
+        pytest.param("slave", NOW + 60, 0, 0, id="it-was-down-meanwhile"),
+        pytest.param("slave", NOW + 5, 0, LATEST - NOW, id="both-ended-together"),
+        pytest.param("slave", "", 0, LATEST - NOW, id="the-sentinels-have-started-too"),
+        pytest.param("slave", NOW + 60, 1, LATEST - NOW, id="the-primary-has-started-too"),
+        pytest.param("master", NOW + 5, 0, 0, id="it-was-the-primary-before"),
+    ],
 )
 def test_a_replica_that_lacks_what_its_primary_had_is_not_promoted(
-    data: Path, last_response: int | str, priority: int
+    data: Path, role: str, last_response: int | str, loading: int, priority: int
 ) -> None:
-    note(data, role="slave")
-    script = f"last_response_of() {{ echo {last_response}; }}; replicaof='10.0.0.11 7001'; priority"
-    assert start_node(data, script, "replicated") == str(priority)
+    note(data, role=role)
+    script = f"last_response_of() {{ echo {last_response}; }}; ask() {{ echo loading:{loading}; }}"
+    assert start_node(data, f"{script}; replicaof='10.0.0.11 7001'; priority", "replicated") == str(priority)
 
 
 def test_it_is_promoted_if_its_primary_has_lost_everything(data: Path) -> None:
@@ -203,3 +208,14 @@ def test_it_is_promoted_if_its_primary_has_lost_everything(data: Path) -> None:
     assert f"10.0.0.11 7001 config set replica-priority {LATEST - 1}" in found
     assert "10.0.0.12" not in found
     assert "node-1 holds more; waiting until it is the primary" in found
+
+
+def test_a_primary_that_has_lost_everything_waits_for_members_with_later_data(data: Path) -> None:
+    new = data / "new"
+    (new / "members").mkdir(parents=True)
+    member(new, "node-1", **FRESH, slave_priority=0, db0="keys=9")
+    script = "compare_with node-1 node-2; may_lead || :"
+    found = start_node(new, script, "replicated")
+    assert "node-2 may have later data than node-1 and does not respond -> make up, or make repair NODE=node-2" in found
+    member(new, "node-1", **FRESH, slave_priority=LATEST - NOW, db0="keys=9")
+    assert start_node(new, script, "replicated").endswith("node-1 holds more; waiting until it is the primary")
