@@ -217,5 +217,6 @@ def test_a_primary_that_has_lost_everything_waits_for_members_with_later_data(da
     script = "compare_with node-1 node-2; may_lead || :"
     found = start_node(new, script, "replicated")
     assert "node-2 may have later data than node-1 and does not respond -> make up, or make repair NODE=node-2" in found
+    assert start_node(new, script.replace("2;", "2 node-3;"), "replicated").endswith("make repair NODE=node-2")
     member(new, "node-1", **FRESH, slave_priority=LATEST - NOW, db0="keys=9")
     assert start_node(new, script, "replicated").endswith("node-1 holds more; waiting until it is the primary")
